@@ -1,0 +1,1 @@
+"""Sipyard: SIP Express Router anew."""
