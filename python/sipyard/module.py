@@ -10,10 +10,10 @@
             "Decrement Max-Forwards, or add it. Returns 1, or -1 when it was already 0."
             ...
 
-Functions take the message first, then up to as many arguments as they declare (defaults make variants of
-arity). They return an int with SER's meaning (above 0 true, below 0 false, 0 = stop the script), a bool, or
-None (true). An `async def` may wait; only that one message waits. Arguments are converted once, when the script is
-loaded, by the annotation (see `arguments.py`).
+Functions take the message first, then up to as many arguments as they declare (defaults make
+variants of arity). They return an int with SER's meaning (above 0 true, below 0 false, 0 = stop the
+script), a bool, or None (true). An `async def` may wait; only that one message waits. Arguments are
+converted once, when the script is loaded, by the annotation (see `arguments.py`).
 
 Modules reach each other only by `requires` and `need`. Other packages add modules through the entry point
 group `sipyard.modules`: entry point name = module name, value = the class.
@@ -84,11 +84,11 @@ _MARK = "__sipyard_declarations__"
 class Parameter(Generic[T]):
     """A parameter set by `modparam`. As a class attribute it is the declaration; on an instance, the value.
 
-    `kind` is an annotation as for function arguments (int, str, bool, FlagNumber, Regex, Format, …); for an
-    Annotated one say the type: `nat_flag: Parameter[int] = Parameter(FlagNumber, 4, "…")`. `default` is the Python
-    value, or for kinds other than int, str and bool the text as a script would write it. `default_09` is the
-    default of generation 0.9 where it differs. `names` are further spellings. For parameters that may be given
-    several times use the `parameter` decorator.
+    `kind` is an annotation as for function arguments (int, str, bool, FlagNumber, Regex, Format, …); for
+    others than int, str and bool say the type: `nat_flag: Parameter[int] = Parameter(FlagNumber, 4, "…")`.
+    `default` is the Python value, or for those others the text as a script would write it. `default_09`
+    is the default of generation 0.9 where it differs. `names` are further spellings. For parameters that
+    may be given several times use the `parameter` decorator.
     """
 
     name: str
