@@ -1,0 +1,465 @@
+"""The engine: takes events from the core, runs the routes of the script, hands back what they decided.
+
+Everything happens in one thread. A handler coroutine is stepped by hand; only one that really waits
+becomes a task (`stepping.py`). What a transaction's later routes need (attributes, flags, names of routes)
+is kept here by transaction id, and only for transactions that armed something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sipyard._native import core as native
+from sipyard._native.core import Core, Listener, Message, Target, Transaction
+from sipyard.arguments import RouteKind
+from sipyard.client import Clients
+from sipyard.context import Context, split_hostport
+from sipyard.errors import answer_to
+from sipyard.incidents import Incidents
+from sipyard.management.registry import Commands
+from sipyard.registry import Modules
+from sipyard.sip.resolver import Resolver
+from sipyard.stepping import pause, rest_of, suspended_on
+
+if TYPE_CHECKING:
+    from sipyard._native.core import _Event as Event
+    from sipyard.attributes import Attribute, Attributes
+
+Route = Callable[[Context], Coroutine[Any, Any, int]]
+Finish = Callable[[Context, int], None]
+
+
+class Routes(Protocol):
+    """What the engine runs: a compiled script (`sipyard.script`) or routes written in Python
+    (`sipyard.routes`)."""
+
+    @property
+    def main(self) -> Route | None: ...
+    @property
+    def onreply(self) -> Route | None: ...
+    @property
+    def onsend(self) -> Route | None: ...
+    @property
+    def routes(self) -> Mapping[str, Route]: ...
+    @property
+    def failure(self) -> Mapping[str, Route]: ...
+    @property
+    def onreply_named(self) -> Mapping[str, Route]: ...
+    @property
+    def branch(self) -> Mapping[str, Route]: ...
+
+
+class TransactionState:
+    """What later routes of one transaction start from."""
+
+    __slots__ = (
+        "attributes",
+        "dst_uri",
+        "flags",
+        "message",
+        "notes",
+        "on_branch",
+        "on_ended",
+        "on_failure",
+        "on_reply",
+        "transaction",
+        "uri",
+    )
+
+    def __init__(self, transaction: Transaction, msg: Context) -> None:
+        self.transaction = transaction
+        self.on_failure: str | None = None
+        self.on_reply: str | None = None
+        self.on_branch: str | None = None
+        self.on_ended: list[Callable[[TransactionState, int], None]] = []
+        # The copy that failure routes get: the Request-URI after lookup, edits made until now (semantics §6).
+        self.message = msg.message.copy()
+        self.uri = msg.uri
+        self.dst_uri = msg.dst_uri
+        self.keep(msg)
+
+    def keep(self, msg: Context) -> None:
+        """Attributes, flags and notes as a route leaves them."""
+        self.flags = msg.flags
+        self.attributes: Attributes | None = msg.attributes if msg.has_attributes else None
+        self.notes = msg._notes
+
+    def restore(self, msg: Context) -> None:
+        """Put into a new route's context what earlier ones left."""
+        msg.transaction = self.transaction
+        msg.flags = self.flags
+        msg._attributes = self.attributes
+        msg._notes = self.notes
+        msg.is_settled = True
+
+
+_REQUEST: Final = native.REQUEST
+_REPLY_LINGER: Final = 40.0
+"""Seconds for which a transaction's onreply route stays known after its final reply: a 2xx is retransmitted
+for 64*T1 = 32 s (RFC 3261 §13.3.1.4) and each passes the route."""
+
+
+class Engine:
+    """Decides about the events of one core.
+
+    :param core: of an `Endpoint` or `OfflineEndpoint`.
+    :param routes: what to run.
+    :param modules: loaded modules; `start()` starts them.
+    :param resolver: RFC 3263; one on the system's DNS servers by default.
+    :param suspended_limit: messages that may wait at once for something slow; more are answered 503.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        routes: Routes,
+        modules: Modules | None = None,
+        *,
+        resolver: Resolver | None = None,
+        debug: int = 0,
+        suspended_limit: int = 20_000,
+    ) -> None:
+        self.core = core
+        self.routes = routes
+        self.modules = Modules() if modules is None else modules
+        self.resolver = Resolver() if resolver is None else resolver
+        self.debug = debug
+        self.suspended_limit = suspended_limit
+        self.commands = Commands()
+        self.clients = Clients(core)
+        self.incidents = Incidents()
+        self.global_attributes: list[Attribute] | None = None
+        self.before_request: list[Callable[[Context], None]] = []
+        self.after_request: list[Callable[[Context], None]] = []
+        self.own_domains: list[Callable[[str], bool]] = []
+        self.states: dict[int, TransactionState] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.is_stopping = False
+        self._is_stepping = False
+        self._lingering: deque[tuple[float, int]] = deque()
+        self._listeners: dict[str, Listener | None] = {}
+        self._main = routes.main
+        self._onreply = routes.onreply
+        self.onsend = routes.onsend
+        self._handlers: dict[int, Callable[[Event], None]] = {
+            native.REPLY: self._on_reply,
+            native.FAILURE: self._on_failure,
+            native.ENDED: self._on_ended,
+            native.STRAY_REPLY: self._on_stray_reply,
+            native.CLIENT_REPLY: self.clients.on_reply,
+            native.CLIENT_TIMEOUT: self.clients.on_timeout,
+        }
+        core.configure(onreply=self._onreply is not None)
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the modules and offer their management commands."""
+        self.commands.add_all(self.modules.rpcs())
+        await self.modules.start(self)
+
+    async def stop(self, patience: float = 5.0) -> None:
+        """Let handlers that wait finish for `patience` seconds, cancel the rest, stop the modules."""
+        self.is_stopping = True
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=patience)
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.modules.stop()
+
+    @property
+    def is_idle(self) -> bool:
+        """No handler waits for anything."""
+        return not self.tasks
+
+    # -- events ----------------------------------------------------------------------------------------------
+
+    def poll(self) -> int:
+        """Take and handle all waiting events; returns how many."""
+        core, count = self.core, 0
+        while core.pending:
+            events = core.poll_events()
+            count += len(events)
+            self.dispatch(events)
+        return count
+
+    def dispatch(self, events: Sequence[Event]) -> None:
+        """Handle events. Never raises for what a message or a script did."""
+        was_stepping, self._is_stepping = self._is_stepping, True
+        for event in events:
+            if event[0] == _REQUEST:
+                self._on_request(event[1])
+            else:
+                self._handlers[event[0]](event)
+        self._is_stepping = was_stepping
+
+    def _on_request(self, message: Message | None) -> None:
+        """A new request: run the main route. This is the hot path."""
+        main = self._main
+        if main is None or message is None:
+            return
+        msg = Context(self, message)
+        try:
+            for hook in self.before_request:
+                hook(msg)
+            coroutine = main(msg)
+            yielded = coroutine.send(None)
+        except StopIteration:
+            if self.after_request or not msg.is_settled:
+                self._finish_request(msg, 1)
+        except Exception as error:
+            self._failed(msg, error)
+            self._finish_request(msg, -1)
+        else:
+            self._wait(msg, coroutine, yielded, self._finish_request)
+
+    def _finish_request(self, msg: Context, _result: int) -> None:
+        """Post-script: hooks, and a transaction that nobody did anything with is released (semantics §1)."""
+        transaction = msg.transaction
+        if transaction is not None and not msg.is_settled:
+            self.log_incident("script writer didn't release transaction", logging.WARNING)
+            transaction.release()
+        for hook in self.after_request:
+            hook(msg)
+
+    def _on_reply(self, event: Event) -> None:
+        """A reply on an armed transaction: unnamed onreply_route, then the named one, then on its way."""
+        _, message, transaction, token, _ = event
+        if message is None or not isinstance(transaction, Transaction):
+            return
+        state = self.states.get(transaction.id)
+        msg = Context(self, message, RouteKind.ONREPLY)
+        msg.reply_status = message.status
+        msg.transaction = transaction
+        msg.is_settled = True
+        if state is not None:
+            state.restore(msg)
+        self._run(msg, self._reply_routes(msg, state, token), _nothing)
+
+    async def _reply_routes(self, msg: Context, state: TransactionState | None, token: int) -> int:
+        transaction, forward = msg.transaction, True
+        try:
+            if self._onreply is not None:
+                forward = await self._onreply(msg) > 0
+            named = self.routes.onreply_named.get(state.on_reply or "") if state is not None else None
+            if forward and named is not None:
+                await named(msg)
+        finally:
+            if state is not None:
+                state.keep(msg)
+            if transaction is not None:
+                edited = msg.message if msg.message.is_edited else None
+                transaction.resume_reply(token, forward, edited)
+        return 1
+
+    def _on_failure(self, event: Event) -> None:
+        """All branches failed: run the failure route on a fresh copy of the stored request (semantics §6)."""
+        _, picked, transaction, status, _ = event
+        if not isinstance(transaction, Transaction):
+            return
+        state = self.states.get(transaction.id)
+        route = self.routes.failure.get(state.on_failure or "") if state is not None else None
+        if state is None or route is None:
+            transaction.resume_failure()
+            return
+        state.on_failure = None  # one-shot: a route that forks again arms again
+        msg = Context(self, state.message.copy(), RouteKind.FAILURE)
+        state.restore(msg)
+        msg.uri, msg.dst_uri = state.uri, state.dst_uri
+        msg.reply, msg.reply_status = picked, status
+        self._run(msg, route(msg), self._finish_failure)
+
+    def _finish_failure(self, msg: Context, _result: int) -> None:
+        transaction = msg.transaction
+        if transaction is None:
+            return
+        state = self.states.get(transaction.id)
+        if state is not None:
+            state.keep(msg)
+        transaction.resume_failure()
+
+    def _on_ended(self, event: Event) -> None:
+        _, _, transaction, status, _ = event
+        if not isinstance(transaction, Transaction):
+            return
+        now, lingering = self.core.now, self._lingering
+        while lingering and lingering[0][0] <= now:
+            self.states.pop(lingering.popleft()[1], None)
+        state = self.states.get(transaction.id)
+        if state is None:
+            return
+        if state.on_reply is None:
+            del self.states[transaction.id]
+        else:
+            lingering.append((now + _REPLY_LINGER, transaction.id))
+        for hook in state.on_ended:
+            hook(state, status)
+
+    def _on_stray_reply(self, event: Event) -> None:
+        """A reply of no transaction, while the script has an unnamed onreply_route."""
+        message = event[1]
+        if message is None or self._onreply is None:
+            return
+        msg = Context(self, message, RouteKind.ONREPLY)
+        msg.reply_status = message.status
+        self._run(msg, self._onreply(msg), self._finish_stray_reply)
+
+    def _finish_stray_reply(self, msg: Context, result: int) -> None:
+        if result > 0:
+            self.core.forward_reply(msg.message)
+
+    # -- running ---------------------------------------------------------------------------------------------
+
+    def _run(self, msg: Context, coroutine: Coroutine[Any, Any, int], finish: Finish) -> None:
+        try:
+            yielded = coroutine.send(None)
+        except StopIteration as stop:
+            finish(msg, stop.value)
+        except Exception as error:
+            self._failed(msg, error)
+            finish(msg, -1)
+        else:
+            self._wait(msg, coroutine, yielded, finish)
+
+    def run(self, msg: Context, route: Route) -> None:
+        """Run a route for a module (a timer's, an RPC's) as the engine runs its own; errors are logged."""
+        self._run(msg, route(msg), _nothing)
+
+    def _wait(self, msg: Context, coroutine: Coroutine[Any, Any, int], yielded: Any, finish: Finish) -> None:
+        """The handler really waits: the rest of it becomes a task. Until it made a transaction the core
+        absorbs
+        retransmissions of its request."""
+        yielded = suspended_on(yielded)
+        is_request = msg.kind is RouteKind.REQUEST and msg.message.is_request
+        if len(self.tasks) >= self.suspended_limit:
+            coroutine.close()
+            self._refuse(msg)
+            finish(msg, -1)
+            return
+        is_held = is_request and msg.transaction is None and self.core.hold(msg.message)
+        task = asyncio.get_running_loop().create_task(
+            self._finish_later(msg, coroutine, yielded, finish, is_held)
+        )
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _finish_later(
+        self, msg: Context, coroutine: Coroutine[Any, Any, int], yielded: Any, finish: Finish, is_held: bool
+    ) -> None:
+        result = -1
+        try:
+            result = await rest_of(coroutine, yielded)
+        except Exception as error:
+            self._failed(msg, error)
+        finally:
+            if is_held:
+                self.core.unhold(msg.message)
+            finish(msg, result)
+
+    def _refuse(self, msg: Context) -> None:
+        """Too many messages wait already. RFC 3261 §21.5.4."""
+        self._answer(msg, 503, "Service Unavailable", "Retry-After: 5\r\n")
+
+    def _failed(self, msg: Context, error: Exception) -> None:
+        """A route raised: say where in the script, answer for this message only."""
+        self.incidents.script_failed(error, msg.kind)
+        if msg.kind is RouteKind.REQUEST and msg.message.is_request:
+            self._answer(msg, *answer_to(error))
+
+    def _answer(self, msg: Context, status: int, reason: str, headers: str = "") -> None:
+        try:
+            if msg.transaction is not None:
+                msg.transaction.reply(status, reason, headers=headers)
+                msg.is_settled = True
+            elif msg.message.method != "ACK":
+                self.core.reply(msg.message, status, reason, headers=headers)
+        except ValueError as error:
+            self.incidents.note(f"cannot answer {status}: {error}", logging.ERROR)
+
+    def log_incident(self, text: str, level: int = logging.ERROR) -> None:
+        """Log what a peer can provoke: at most some lines a second of each kind."""
+        self.incidents.note(text, level)
+
+    # -- for routes and modules ------------------------------------------------------------------------------
+
+    def remember(self, msg: Context) -> TransactionState:
+        """Keep what the later routes of this message's transaction need, and arm the core for them."""
+        transaction = msg.transaction
+        if transaction is None:
+            raise LookupError("remember() needs a transaction")
+        state = self.states.get(transaction.id)
+        if state is None:
+            state = self.states[transaction.id] = TransactionState(transaction, msg)
+        else:
+            state.keep(msg)
+        state.on_failure = msg.on_failure
+        if msg.on_reply is not None:
+            state.on_reply = msg.on_reply
+        state.on_branch = msg.on_branch
+        has_reply = bool(state.on_reply) or self._onreply is not None
+        transaction.arm(reply=has_reply, failure=bool(state.on_failure), ended=True)
+        return state
+
+    @property
+    def watches_replies(self) -> bool:
+        """The script has an unnamed onreply_route, so every transaction's replies pass through Python."""
+        return self._onreply is not None
+
+    async def allowed_targets(self, msg: Context, targets: list[Target]) -> list[Target]:
+        """Those targets that onsend_route lets pass; it runs once for each (semantics §12: a refused one
+        counts
+        as a failed send)."""
+        route = self.routes.onsend
+        if route is None:
+            return targets
+        allowed: list[Target] = []
+        for target in targets:
+            sending = Context(self, msg.message, RouteKind.ONSEND)
+            sending.uri, sending.dst_uri = msg.uri, msg.dst_uri
+            sending.flags, sending._attributes = msg.flags, msg._attributes
+            sending.outgoing = target
+            if await route(sending) != 0:
+                allowed.append(target)
+            msg.flags = sending.flags
+        return allowed
+
+    def is_own_host(self, host: str, port: int = 0, protocol: str | None = None) -> bool:
+        """Is it one of our sockets, aliases, or a domain that a module says we serve?"""
+        if self.core.is_myself(host, port, protocol):
+            return True
+        return any(knows(host) for knows in self.own_domains)
+
+    def listener_named(self, name: str) -> Listener | None:
+        """The listener that ``[proto:]host[:port]`` means, None when there is none."""
+        if name not in self._listeners:
+            self._listeners[name] = self._find_listener(name)
+        return self._listeners[name]
+
+    def _find_listener(self, name: str) -> Listener | None:
+        protocol, colon, rest = name.partition(":")
+        if not colon or protocol.lower() not in ("udp", "tcp", "tls"):
+            protocol, rest = "", name
+        host, port = split_hostport(rest)
+        host = host.strip("[]").lower()
+        for listener in self.core.listeners:
+            if protocol and listener.protocol != protocol.lower():
+                continue
+            names = (listener.ip, listener.host.strip("[]").lower())
+            if host in names and port in (None, "", str(listener.port)):
+                return listener
+        return None
+
+    async def in_task(self) -> None:
+        """Await this before using what only works inside an asyncio task (timeouts, most drivers): a
+        handler that is being stepped by hand is suspended once and goes on as a task."""
+        if self._is_stepping:
+            await pause()
+
+
+def _nothing(_msg: Context, _result: int) -> None:
+    """Nothing is left to do after this route."""

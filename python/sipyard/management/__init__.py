@@ -1,0 +1,1 @@
+"""Management: one registry of commands, served by whichever doors are open."""

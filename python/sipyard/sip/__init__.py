@@ -1,0 +1,1 @@
+"""SIP vocabulary in Python: what decisions need beyond the native message."""
