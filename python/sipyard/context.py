@@ -429,8 +429,9 @@ class Context:
             self.error = Fault.BAD_URI
         except ResolutionError:
             self.error = Fault.UNRESOLVABLE
-        except ValueError:  # RFC 3263 §4.1: no transport that we and they share
+        except ValueError as error:  # RFC 3263 §4.1: no transport that we and they share
             self.error = Fault.NO_SOCKET
+            self.engine.log_incident(f"cannot send: {error}", logging.WARNING)
         return []
 
     async def targets_at(self, host: str, port: int | None, protocol: str | None) -> list[Target]:

@@ -51,6 +51,9 @@ class Routes(Protocol):
     def onreply_named(self) -> Mapping[str, Route]: ...
     @property
     def branch(self) -> Mapping[str, Route]: ...
+    @property
+    def avp_flags(self) -> Mapping[str, int]:
+        """Numbers of the names declared with `avpflags`."""
 
 
 class TransactionState:
@@ -62,7 +65,6 @@ class TransactionState:
         "flags",
         "message",
         "notes",
-        "on_branch",
         "on_ended",
         "on_failure",
         "on_reply",
@@ -74,7 +76,6 @@ class TransactionState:
         self.transaction = transaction
         self.on_failure: str | None = None
         self.on_reply: str | None = None
-        self.on_branch: str | None = None
         self.on_ended: list[Callable[[TransactionState, int], None]] = []
         # The copy that failure routes get: the Request-URI after lookup, edits made until now (semantics §6).
         self.message = msg.message.copy()
@@ -94,6 +95,7 @@ class TransactionState:
         msg.flags = self.flags
         msg._attributes = self.attributes
         msg._notes = self.notes
+        msg.on_failure, msg.on_reply = self.on_failure, self.on_reply
         msg.is_settled = True
 
 
@@ -398,9 +400,7 @@ class Engine:
         else:
             state.keep(msg)
         state.on_failure = msg.on_failure
-        if msg.on_reply is not None:
-            state.on_reply = msg.on_reply
-        state.on_branch = msg.on_branch
+        state.on_reply = msg.on_reply
         has_reply = bool(state.on_reply) or self._onreply is not None
         transaction.arm(reply=has_reply, failure=bool(state.on_failure), ended=True)
         return state

@@ -609,6 +609,8 @@ class Core:
         """The transaction this message belongs to (t_lookup_request; a reply: its transaction)."""
     def find_cancelled(self, message: Message) -> Transaction | None:
         """The INVITE transaction that this CANCEL means (t_lookup_cancel)."""
+    def find_invites(self, call_id: str, cseq: int) -> list[Transaction]:
+        """Live INVITE transactions of this Call-ID and CSeq number (the command tm.cancel); looks at all."""
     def transaction(self, id: int) -> Transaction | None:
         """A live transaction by its id."""
     def relay_cancel(self, message: Message) -> int:
