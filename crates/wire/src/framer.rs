@@ -75,6 +75,9 @@ impl StreamFramer {
             if let Some(frame) = self.keep_alive() {
                 return Ok(Some(frame));
             }
+            if b"\r\n\r\n".starts_with(&self.buffer) {
+                return Ok(None);
+            }
         }
         if self.whole.is_none() {
             self.find_header_end()?;
