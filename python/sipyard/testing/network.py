@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sipyard._native.core import Uri
+
 from .clock import MICROSECONDS, Timeline, Timer, VirtualLoop
 from .link import Link
 from .node import Node
@@ -125,6 +127,20 @@ class Network:
         self.names[host.lower()] = [
             item.address if isinstance(item, Node) else Address.parse(item) for item in addresses
         ]
+
+    def resolve(self, uri: str) -> Address:
+        """Where a URI points to: its numeric host, or the first address of a name given to `name()`.
+
+        LookupError for a name that nobody has on this network.
+        """
+        parsed = Uri(uri)
+        host = parsed.parameter("maddr") or parsed.host
+        if host.startswith("[") or host.replace(".", "").isdigit():
+            return Address(host.strip("[]"), parsed.port or 5060)
+        known = self.names.get(host.lower())
+        if not known:
+            raise LookupError(f"nobody on this network is called {host!r}: network.name({host!r}, node)")
+        return known[0] if parsed.port is None else Address(known[0].ip, parsed.port)
 
     def _address_for_phone(self) -> Address:
         while True:
@@ -245,14 +261,18 @@ class Network:
     def run_until(self, condition: Callable[[], bool], *, within: float = PATIENCE) -> None:
         """Let time pass until `condition()` is true. StillWaiting (an AssertionError) after `within`
         seconds."""
-        if condition():
-            return
-        self._drive(within, condition)
-        if not condition():
+        if not self.advance_until(condition, within):
             name = getattr(condition, "__name__", "the condition")
             raise StillWaiting(
                 f"{name} is still false after {within:g} s of virtual time\n{self.trace.ladder()}"
             )
+
+    def advance_until(self, condition: Callable[[], bool], within: float) -> bool:
+        """As `run_until`, but returns whether the condition came true."""
+        if condition():
+            return True
+        self._drive(within, condition)
+        return condition()
 
     def complete(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine to its end under the virtual clock (an RPC of the server, say) and return its

@@ -1,0 +1,226 @@
+"""The real server on the virtual network: its engine and its core, with time and datagrams handed in."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from sipyard._native.core import Core, OfflineEndpoint
+from sipyard.engine import Engine, Route, Routes
+from sipyard.registry import Modules
+from sipyard.sip.resolver import ResolutionError, Resolver, Service
+
+from .clock import Timer
+from .node import Node
+from .trace import Address
+
+if TYPE_CHECKING:
+    from .network import Network
+
+#: What a server runs: the path of a `.cfg` script, the text of one (it has line ends), routes (a compiled
+#: script or
+#: routes written in Python), one `async def` function as the main route, or a function from a core to an
+#: engine.
+Routing: TypeAlias = str | Path | Routes | Route | Callable[[Core], Engine]
+
+
+class Loaded(NamedTuple):
+    """What a routing amounts to."""
+
+    routes: Routes
+    modules: Modules
+    settings: dict[str, Any]
+
+
+class SipServer(Node):
+    """A server under test: nothing in it is a mock.
+
+    :param routing: see `Routing`.
+    :param address: where it listens; `listen` names further addresses (`address` is its column in ladders).
+    :param name: its column, `proxy` by default.
+    :param modules: loaded modules, for routes written in Python.
+    :param settings: settings of the core (`Core.configure`): timers, aliases, limits …
+    :param aliases: host names that are this server's own; they are given to the network's names as well.
+
+    `engine` and `core` are there to be looked at. Errors in routes are logged as always; `logging` shows
+    them.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        routing: Routing,
+        *,
+        address: Address | str = "10.0.0.1:5060",
+        listen: Sequence[Address | str] = (),
+        name: str = "proxy",
+        modules: Modules | None = None,
+        settings: dict[str, Any] | None = None,
+        aliases: Sequence[str] = (),
+        advertised: str | None = None,
+    ) -> None:
+        super().__init__(network, name, address)
+        self.endpoint = OfflineEndpoint(seed=network.dice.getrandbits(63))
+        self.endpoint.advance(network.timeline.now)
+        self.core = self.endpoint.core
+        self.addresses = [self.address, *(Address.parse(item) for item in listen)]
+        self._listeners: dict[Address, int] = {}
+        for each in self.addresses:
+            listener = self.endpoint.listen("udp", each.ip, each.port, advertised_host=advertised)
+            self._listeners[each] = listener.index
+        self._wake: Timer | None = None
+        self.engine = self._make_engine(routing, modules, settings or {}, aliases)
+        for alias in aliases:
+            network.name(alias, self.address)
+        network.attach(self, *self.addresses)
+        network.complete(self.engine.start())
+
+    # --- what a test asks -----------------------------------------------------------------------------------
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the core has counted."""
+        return self.core.counters()
+
+    @property
+    def live(self) -> dict[str, int]:
+        """What the core holds at this moment: transactions, timers …; all zero when nothing is going on."""
+        return self.core.live()
+
+    @property
+    def is_quiet(self) -> bool:
+        """No route waits for anything."""
+        return self.engine.is_idle
+
+    def rpc(self, command: str, *arguments: Any) -> Any:
+        """Call a management command and return its result."""
+
+        async def call() -> Any:
+            result = self.engine.commands.call(command, *arguments)
+            return await result if inspect.isawaitable(result) else result
+
+        return self.network.complete(call())
+
+    def stop(self) -> None:
+        """Stop in order (modules save what they have) and leave the network; the address is free again."""
+        self.network.complete(self.engine.stop())
+        self.crash()
+
+    def crash(self) -> None:
+        """Vanish at once, without a chance to save anything; the host stays, so peers get ICMP errors."""
+        if self._wake is not None:
+            self._wake.cancel()
+        self.network.detach(self)
+
+    # --- what the network asks ------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, source: Address, destination: Address) -> None:
+        """Hand a datagram to the core. What it wants done is done when time would move on."""
+        now = self.network.timeline.now
+        self.endpoint.receive(now, data, self._listeners[destination], source.ip, source.port)
+
+    def unreachable(self, data: bytes, source: Address, destination: Address) -> None:
+        """Hand an ICMP error to the core."""
+        self.endpoint.transport_failed(self.network.timeline.now, data, destination.ip, destination.port)
+
+    def time_moved(self) -> None:
+        """Tell the core the time before a route that slept goes on."""
+        self.endpoint.advance(self.network.timeline.now)
+
+    def settle(self) -> None:
+        """Run routes, send what the core wants sent, and plan its next timer."""
+        self.engine.poll()
+        for index, _protocol, ip, port, data in self.endpoint.poll_transmits():
+            self.network.send(self.addresses[index], Address(ip, port), data)
+        self._plan()
+
+    def close(self) -> None:
+        """The network ends: stop the modules."""
+        self.network.complete(self.engine.stop(0.0))
+        if self._wake is not None:
+            self._wake.cancel()
+
+    def _plan(self) -> None:
+        due = self.endpoint.next_timeout()
+        due_us = None if due is None else max(round(due * 1_000_000), self.network.timeline.now_us)
+        if self._wake is not None and self._wake.is_pending:
+            if self._wake.due_us == due_us:
+                return
+            self._wake.cancel()
+        if due_us is not None:
+            self._wake = self.network.timeline.at_us(due_us, self.time_moved)
+
+    # --- how it is built ------------------------------------------------------------------------------------
+
+    def _make_engine(
+        self, routing: Routing, modules: Modules | None, settings: dict[str, Any], aliases: Sequence[str]
+    ) -> Engine:
+        if isinstance(routing, (str, Path)) or hasattr(routing, "main"):
+            loaded = _load(routing, modules)
+        elif inspect.iscoroutinefunction(routing):
+            loaded = Loaded(_OneRoute(routing), modules or Modules(), {})
+        elif callable(routing):
+            engine = routing(self.core)
+            self._configure(settings, aliases)
+            return engine
+        else:
+            raise TypeError(
+                f"a server cannot run {routing!r}: give it a script's path or text, routes, an async function, "
+                "or a function that makes an Engine for a core"
+            )
+        self._configure({**loaded.settings, **settings}, aliases)
+        resolver = Resolver(NetworkLookup(self.network), seed=self.network.dice.getrandbits(32))
+        return Engine(self.core, loaded.routes, loaded.modules, resolver=resolver)
+
+    def _configure(self, settings: dict[str, Any], aliases: Sequence[str]) -> None:
+        names = [(alias, 0, None) for alias in aliases]
+        known = list(settings.pop("aliases", ()))
+        if settings or names or known:
+            self.core.configure(**settings, aliases=[*known, *names])
+
+
+class _OneRoute:
+    """Routes that are a single function."""
+
+    def __init__(self, main: Route) -> None:
+        self.main = main
+        self.onreply: Route | None = None
+        self.onsend: Route | None = None
+        self.routes: dict[str, Route] = {}
+        self.failure: dict[str, Route] = {}
+        self.onreply_named: dict[str, Route] = {}
+        self.branch: dict[str, Route] = {}
+
+
+def _load(routing: Any, modules: Modules | None) -> Loaded:
+    """A script's path, its text, or routes that know their modules."""
+    raise NotImplementedError
+
+
+class NetworkLookup:
+    """The DNS of a virtual network: the names given to `Network.name`. A name whose address has a port
+    other than 5060 has SRV records too, so that the port is found."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    async def services(self, name: str) -> list[Service]:
+        """SRV records: one for each address with a port of its own, in the order given."""
+        service, _, rest = name.partition("._udp.")
+        if service != "_sip":
+            return []
+        places = self.network.names.get(rest.lower(), [])
+        if all(place.port == 5060 for place in places):
+            return []
+        return [Service(number, 1, place.port, place.ip) for number, place in enumerate(places)]
+
+    async def addresses(self, name: str, ipv6: bool) -> list[str]:
+        """Addresses of one family. ResolutionError when the network knows no such name."""
+        if name.replace(".", "").isdigit() or ":" in name:  # the target of a service above
+            return [name] if (":" in name) == ipv6 else []
+        places = self.network.names.get(name.lower())
+        if places is None:
+            raise ResolutionError(f"nobody on the virtual network is called {name}")
+        return [place.ip for place in places if (":" in place.ip) == ipv6]
