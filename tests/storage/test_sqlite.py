@@ -98,9 +98,13 @@ def test_a_refused_row_fails_alone(url: str) -> None:
         database = open_database(url)
         table = database.table(LAYOUT)
         bad = row("u", "bad", aor=None)
-        writes = [table.write({("u", str(n)): row("u", str(n))}) for n in range(20)]
-        writes.insert(10, table.write({("u", "bad"): bad, ("u", "also"): row("u", "also")}))
-        results = await asyncio.gather(*writes, return_exceptions=True)
+        changes = [{("u", str(n)): row("u", str(n))} for n in range(20)]
+        changes.insert(10, {("u", "bad"): bad, ("u", "also"): row("u", "also")})
+
+        async def write(one: dict[tuple[str, str], tuple[object, ...]]) -> None:
+            await table.write(one)
+
+        results = await asyncio.gather(*map(write, changes), return_exceptions=True)
         await database.close()
         return results
 
@@ -131,8 +135,7 @@ def test_what_was_handed_over_is_written_at_close(tmp_path: Path) -> None:
     async def scenario() -> None:
         database = open_database(f"sqlite:///{tmp_path}/a.db")
         table = database.table(LAYOUT)
-        writes = [asyncio.ensure_future(table.write({("u", str(n)): row("u", str(n))})) for n in range(50)]
-        await asyncio.tasks.wait(writes, timeout=0)
+        writes = [table.write({("u", str(n)): row("u", str(n))}) for n in range(50)]
         await database.close()
         await asyncio.gather(*writes)
         with pytest.raises(StorageError, match="closed"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
@@ -29,12 +30,13 @@ class StoredTable(ABC):
         """Every row, in pieces of some thousand; missing optional columns read as None. StorageError."""
 
     @abstractmethod
-    async def write(self, changes: Changes) -> None:
-        """Make the rows so, all or none; returns when that survives a crash.
+    def write(self, changes: Changes) -> asyncio.Future[None]:
+        """Make the rows so, all or none. The future is done when that survives a crash, or fails with
+        StorageError having written nothing.
 
-        Writes are carried out in the order of the calls. Many calls at a time share one transaction.
+        Writes are carried out in the order of the calls; many at a time share one transaction.
 
-        :raises StorageError: nothing was written.
+        :raises StorageError: it cannot even be queued.
         """
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -19,6 +20,7 @@ from sipyard.errors import StorageError
 
 Write = TypeVar("Write")
 _Future = asyncio.Future[None]
+_Outcome = tuple[_Future, StorageError | None]
 
 
 class RowRefused(StorageError):
@@ -45,8 +47,12 @@ class GroupCommit(Generic[Write]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def write(self, write: Write) -> None:
-        """Hand over and wait until it is durable; StorageError when it is not."""
+    def write(self, write: Write) -> asyncio.Future[None]:
+        """Hand over; the future is done when it is durable, or fails with StorageError. Writes are carried
+        out in the order of these calls.
+
+        :raises StorageError: closed, or too much waits already.
+        """
         if self._closed:
             raise StorageError("the store is closed")
         if self.waiting >= MAX_WAITING:
@@ -54,10 +60,7 @@ class GroupCommit(Generic[Write]):
         future: _Future = asyncio.get_running_loop().create_future()
         self.waiting += 1
         self._queue.put((write, future))
-        try:
-            await future
-        finally:
-            self.waiting -= 1
+        return future
 
     def close(self) -> None:
         """Let the thread finish what was handed over, and wait for it."""
@@ -82,14 +85,14 @@ class GroupCommit(Generic[Write]):
 
     def _settle(self, batch: list[tuple[Write, _Future]]) -> None:
         error = self._attempt([write for write, _ in batch])
-        outcomes: list[tuple[_Future, StorageError | None]]
+        outcomes: list[_Outcome]
         if error is None:
             outcomes = [(future, None) for _, future in batch]
         elif len(batch) > 1 and isinstance(error, RowRefused):
             outcomes = [(future, self._attempt([write])) for write, future in batch]
         else:
             outcomes = [(future, error) for _, future in batch]
-        _wake(outcomes)
+        self._wake(outcomes)
 
     def _attempt(self, writes: Sequence[Write]) -> StorageError | None:
         try:
@@ -103,22 +106,22 @@ class GroupCommit(Generic[Write]):
         self.commits += 1
         return None
 
+    def _wake(self, outcomes: Sequence[_Outcome]) -> None:
+        """Settle the futures in their loop, waking it once per loop (in practice there is one)."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+        for outcome in outcomes:
+            by_loop.setdefault(outcome[0].get_loop(), []).append(outcome)
+        for loop, settled in by_loop.items():
+            # A loop that was closed meanwhile has nobody left to tell.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._finish, settled)
 
-def _wake(outcomes: Sequence[tuple[_Future, StorageError | None]]) -> None:
-    """Settle the futures in their loop, waking it once per loop (in practice there is one)."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Future, StorageError | None]]] = {}
-    for future, error in outcomes:
-        by_loop.setdefault(future.get_loop(), []).append((future, error))
-    for loop, settled in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_finish, settled)
-
-
-def _finish(settled: Sequence[tuple[_Future, StorageError | None]]) -> None:
-    for future, error in settled:
-        if future.done():  # whoever waited was cancelled
-            continue
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
+    def _finish(self, settled: Sequence[_Outcome]) -> None:
+        self.waiting -= len(settled)
+        for future, error in settled:
+            if future.done():  # whoever waited was cancelled
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)

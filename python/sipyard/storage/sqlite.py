@@ -17,6 +17,7 @@ read them. Text that is not UTF-8 is stored as a blob, so it survives.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -149,11 +150,13 @@ class SqliteTable(StoredTable):
         except sqlite3.Error as error:
             raise StorageError(f"{self._database.path}: {error}") from error
 
-    async def write(self, changes: Changes) -> None:
-        if self._database.commits is None:
-            self._database.carry_out([(self, changes)])
-        else:
-            await self._database.commits.write((self, changes))
+    def write(self, changes: Changes) -> asyncio.Future[None]:
+        if self._database.commits is not None:
+            return self._database.commits.write((self, changes))
+        self._database.carry_out([(self, changes)])
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
     def put(self, connection: sqlite3.Connection, changes: Changes) -> None:
         """Within a transaction: insert, replace and delete rows."""
