@@ -1,5 +1,7 @@
 //! Edits and the writer that relays.
 
+#![allow(clippy::unwrap_used)] // a test may fail
+
 use bytes::Bytes;
 use sipyard_wire::build::{ack_for, cancel_for, response_to, Response};
 use sipyard_wire::{Edits, HeaderName, Limits, Message, Prologue, ViaMark};

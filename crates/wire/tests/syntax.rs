@@ -1,5 +1,7 @@
 //! Syntax tables: URIs, addresses, Via, the start line, header framing; and what any bytes may do.
 
+#![allow(clippy::unwrap_used)] // a test may fail
+
 use std::time::Instant;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! The torture messages of RFC 4475 and RFC 5118, held to what a proxy must make of them before it routes.
 
+#![allow(clippy::unwrap_used)] // a test may fail
+
 use std::fs;
 use std::path::PathBuf;
 
