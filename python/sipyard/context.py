@@ -39,9 +39,10 @@ _script_log = logging.getLogger("sipyard.script")
 
 
 class AppendedBranch:
-    """A branch beside the Request-URI: where else the next t_relay sends. `q` in thousandths, -1 none."""
+    """A branch beside the Request-URI: where else the next t_relay sends. `q` in thousandths, -1 none; `path`
+    are Route values for this branch only (RFC 3327)."""
 
-    __slots__ = ("dst_uri", "q", "send_socket", "target", "uri")
+    __slots__ = ("dst_uri", "path", "q", "send_socket", "target", "uri")
 
     def __init__(
         self,
@@ -50,8 +51,10 @@ class AppendedBranch:
         dst_uri: str | None = None,
         target: Target | None = None,
         send_socket: Listener | None = None,
+        path: str = "",
     ) -> None:
         self.uri = uri
+        self.path = path
         self.q = q
         self.dst_uri = dst_uri
         self.target = target
@@ -71,6 +74,7 @@ class Context:
     :ivar is_hooked: a module wants the transaction remembered (`Engine.remember`) although no route is armed.
     :ivar is_settled: the transaction was answered, relayed or released; what is not is released after the
     script.
+    :ivar path: Route values that the Request-URI's branch gets (RFC 3327: a registered contact's Path).
     :ivar timers: seconds (fr_inv, fr) set before there was a transaction; 0 unchanged.
     """
 
@@ -93,6 +97,7 @@ class Context:
         "on_failure",
         "on_reply",
         "outgoing",
+        "path",
         "reply",
         "reply_status",
         "retcode",
@@ -113,6 +118,7 @@ class Context:
         self.target: Target | None = None
         self.send_socket: Listener | None = None
         self.ruri_q = -1
+        self.path = ""
         self.branches: list[AppendedBranch] | tuple[()] = ()
         self.flags = 0
         self.retcode = 1
@@ -198,6 +204,7 @@ class Context:
         target: Target | None = None,
         send_socket: Listener | None = None,
         q: int = -1,
+        path: str = "",
     ) -> None:
         """Rewrite the Request-URI and the next hop at once, with the target when it is known (a registered
         contact's is computed once, when it registers)."""
@@ -205,6 +212,7 @@ class Context:
         self._dst_uri = dst_uri
         self.target = target
         self.ruri_q = q
+        self.path = path
         if send_socket is not None:
             self.send_socket = send_socket
 
@@ -215,13 +223,14 @@ class Context:
         dst_uri: str | None = None,
         target: Target | None = None,
         send_socket: Listener | None = None,
+        path: str = "",
     ) -> bool:
         """Append a branch; False when there are as many as allowed."""
         limit = MAX_BRANCHES if self.kind is RouteKind.FAILURE else MAX_BRANCHES - 1
         if len(self.branches) >= limit:
             self.error = Fault.TOO_MANY_BRANCHES
             return False
-        branch = AppendedBranch(uri, q, dst_uri, target, send_socket)
+        branch = AppendedBranch(uri, q, dst_uri, target, send_socket, path)
         if isinstance(self.branches, tuple):
             self.branches = [branch]
         else:
@@ -255,6 +264,15 @@ class Context:
             return -1
         return self.rewrite_uri(changed)
 
+    def routed_message(self) -> Message:
+        """The message to send to the Request-URI's branch: with the Route values of `path` on top of those
+        it has, in a copy, since other branches do not get them."""
+        if not self.path:
+            return self.message
+        message = self.message.copy()
+        message.prepend_header(f"Route: {self.path}\r\n")
+        return message
+
     def rewrite_uri(self, text: str) -> int:
         """seturi: the whole Request-URI. dst_uri stays, as in SER: after loose_route the route still
         leads."""
@@ -269,6 +287,7 @@ class Context:
         """Drop all rewriting of the Request-URI."""
         self.uri = None
         self.ruri_q = -1
+        self.path = ""
         return 1
 
     def rewrite_user(self, user: str) -> int:
@@ -405,6 +424,10 @@ class Context:
             _script_log.log(LEVELS.get(level, logging.DEBUG), "%s", text.rstrip("\n"))
         return 1
 
+    def error_text(self, source: str, target: str) -> int:
+        """error("from", "to"): SER parses it and does nothing; here it is at least logged."""
+        return self.log(-1, f"error: {source} {target}")
+
     async def exec(self, command: str) -> int:
         """Run a shell command that the script wrote, without waiting on anybody else's message."""
         await self.engine.in_task()
@@ -451,7 +474,7 @@ class Context:
         if not targets:
             self.error = self.error or Fault.SEND_FAILED
             return -1
-        if self.core.forward(self.message, self._uri, targets) > 0:
+        if self.core.forward(self.routed_message(), self._uri, targets) > 0:
             return 1
         self.error = Fault.SEND_FAILED
         return -1

@@ -97,7 +97,7 @@ def _simple(msg: Context) -> list[Branch] | None:
             return None
         if target is None:
             return None
-    return [Branch(msg.message, msg.uri, [target])]
+    return [Branch(msg.routed_message() if msg.path else msg.message, msg.uri, [target])]
 
 
 def _must_wait(msg: Context, fixed: Destination | None) -> bool:
@@ -164,12 +164,13 @@ async def collect(msg: Context, fixed: Destination | None) -> list[Branch]:
     found: list[Branch] = []
     if msg.kind is not RouteKind.FAILURE:
         first = _branch_context(msg, msg.uri, msg.dst_uri, msg.ruri_q)
+        first.path = msg.path
         first.target, first.send_socket = msg.target, msg.send_socket
         await _add(found, msg, first, route, fixed)
     for appended in msg.branches:
         one = _branch_context(msg, appended.uri, appended.dst_uri, appended.q)
         one.send_socket = appended.send_socket or msg.send_socket
-        one.target = appended.target
+        one.target, one.path = appended.target, appended.path
         await _add(found, msg, one, route, fixed)
     return found
 
@@ -198,7 +199,7 @@ async def _add(
         if not targets:
             branch.error = Fault.SEND_FAILED
     if targets:
-        found.append(Branch(branch.message, branch.uri, targets, branch.ruri_q))
+        found.append(Branch(branch.routed_message(), branch.uri, targets, branch.ruri_q))
     else:
         msg.error = branch.error or Fault.UNRESOLVABLE
 
