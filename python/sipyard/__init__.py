@@ -1,1 +1,3 @@
 """Sipyard: SIP Express Router anew."""
+
+__version__ = "0.1.0"

@@ -396,7 +396,10 @@ class Engine:
             raise LookupError("remember() needs a transaction")
         state = self.states.get(transaction.id)
         if state is None:
-            state = self.states[transaction.id] = TransactionState(transaction, msg)
+            state = TransactionState(transaction, msg)
+            if transaction.status >= 200:
+                return state  # it is over: nothing will come that would take it away again
+            self.states[transaction.id] = state
         else:
             state.keep(msg)
         state.on_failure = msg.on_failure
@@ -418,7 +421,7 @@ class Engine:
         if route is None:
             return targets
         allowed: list[Target] = []
-        for target in targets:
+        for target in (self._with_listener(msg, one) for one in targets):
             sending = Context(self, msg.message, RouteKind.ONSEND)
             sending.uri, sending.dst_uri = msg.uri, msg.dst_uri
             sending.flags, sending._attributes = msg.flags, msg._attributes
@@ -427,6 +430,21 @@ class Engine:
                 allowed.append(target)
             msg.flags = sending.flags
         return allowed
+
+    def _with_listener(self, msg: Context, target: Target) -> Target:
+        """The listener made definite, so that onsend_route can ask for our side (snd_ip)."""
+        if target.listener >= 0:
+            return target
+        is_v6 = ":" in target.ip
+        usable = [
+            one.index
+            for one in self.core.listeners
+            if one.protocol == target.protocol and (":" in one.ip) == is_v6
+        ]
+        if not usable:
+            return target
+        index = msg.message.listener if msg.message.listener in usable else usable[0]
+        return self.core.target_for(target.protocol, target.ip, target.port, index)
 
     def is_own_host(self, host: str, port: int = 0, protocol: str | None = None) -> bool:
         """Is it one of our sockets, aliases, or a domain that a module says we serve?"""

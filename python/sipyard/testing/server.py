@@ -192,6 +192,7 @@ class _OneRoute:
         self.failure: dict[str, Route] = {}
         self.onreply_named: dict[str, Route] = {}
         self.branch: dict[str, Route] = {}
+        self.avp_flags: dict[str, int] = {}
 
 
 def _load(routing: Any, modules: Modules | None) -> Loaded:

@@ -1,0 +1,93 @@
+"""The command line: `sipyard run FILE`, `sipyard check FILE`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sipyard import __version__
+from sipyard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sipyard._native.core import Listener
+
+_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="Sipyard")
+def main() -> None:
+    """SIP Express Router anew: registrar, redirect server and proxy."""
+
+
+@main.command()
+@_FILE
+@click.option(
+    "-l", "--listen", multiple=True, metavar="[PROTO:]ADDR[:PORT]", help="Listen here instead; repeatable."
+)
+@click.option("--threads", default=0, show_default=True, help="I/O threads; 0: the loop does the I/O itself.")
+@click.option("-d", "--debug", count=True, help="Print more; each one raises the script's `debug` by 1.")
+@click.option("-E", "--stderr/--syslog", default=True, show_default=True, help="Where to log.")
+@click.option("--pid-file", type=click.Path(path_type=Path), help="Write the process id here.")
+def run(
+    file: Path, listen: Sequence[str], threads: int, debug: int, stderr: bool, pid_file: Path | None
+) -> None:
+    """Serve FILE, a SER script or a routes file in Python, until TERM or Ctrl-C."""
+    from sipyard.server import Options, Server, how_to_try  # `check` needs no server
+    from sipyard.site import Site
+
+    def announce(listeners: Sequence[Listener]) -> None:
+        click.echo(f"Sipyard {__version__} serves {file}")
+        for listener in listeners:
+            click.echo(f"  listening on {listener.uri} ({listener.protocol}, {listener.ip}:{listener.port})")
+        click.echo(how_to_try(listeners[0]))
+        click.echo("Ctrl-C stops it.")
+
+    try:
+        server = Server(Site.load(file), Options(listen, threads, debug, stderr), click.echo)
+        if pid_file is not None:
+            import os
+
+            pid_file.write_text(f"{os.getpid()}\n", "ascii")
+        server.run(announce)
+    except ConfigError as error:
+        _complain(error)
+        sys.exit(1)
+    finally:
+        if pid_file is not None:
+            pid_file.unlink(missing_ok=True)
+
+
+@main.command()
+@_FILE
+def check(file: Path) -> None:
+    """Report every mistake in FILE; exit status 0 when it can be run."""
+    if file.suffix == ".py":
+        from sipyard.routes import load_routes
+
+        try:
+            load_routes(file)
+        except ConfigError as error:
+            _complain(error)
+            sys.exit(1)
+        click.echo(f"{file}: good")
+        return
+    from sipyard.script import check_file
+
+    report = check_file(file)
+    click.echo(report.text(), nl=False)
+    sys.exit(0 if report.is_good else 1)
+
+
+def _complain(error: ConfigError) -> None:
+    click.echo(f"{error.place}: {error.message}" if error.place else error.message, err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Management commands of the server itself (SER's `core.*`, and what 0.9's FIFO offered of them)."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sipyard import __version__
+from sipyard._native.core import version as core_version
+from sipyard.management.registry import RpcFault
+
+if TYPE_CHECKING:
+    from sipyard.engine import Engine
+
+
+class CoreCommands:
+    """Commands about the process and the core of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._started = time.time()
+
+    def declare(self) -> None:
+        """Offer them."""
+        add = self._engine.commands.add
+        add("core.version", self.version, old_name="version")
+        add("core.uptime", self.uptime, old_name="uptime")
+        add("core.prints", self.prints, old_name="print")
+        add("core.ps", self.processes, old_name="ps")
+        add("core.pwd", self.directory, old_name="pwd")
+        add("core.arg", self.arguments, old_name="arg")
+        add("core.kill", self.kill, old_name="kill")
+        add("core.shmmem", self.memory)
+        add("core.tcp_info", self.connections)
+        add("core.counters", self.counters)
+        add("core.live", self.live)
+
+    def version(self) -> str:
+        """Version of the server and of its native core."""
+        return f"Sipyard {__version__} (core {core_version()}, Python {sys.version.split()[0]})"
+
+    def uptime(self) -> dict[str, str | int]:
+        """Now, the start, and the seconds between."""
+        now = time.time()
+        return {
+            "now": time.ctime(now),
+            "up_since": time.ctime(self._started),
+            "uptime": int(now - self._started),
+        }
+
+    def prints(self, text: str) -> str:
+        """Give back the text."""
+        return text
+
+    def processes(self) -> list[int | str]:
+        """Process id and what it does: there is one that decides."""
+        return [os.getpid(), "sipyard"]
+
+    def directory(self) -> str:
+        """Working directory."""
+        return str(Path.cwd())
+
+    def arguments(self) -> list[str]:
+        """Command line."""
+        return list(sys.argv)
+
+    def kill(self, number: int = 15) -> None:
+        """Send a signal to the server (15: an orderly stop). The answer goes out first."""
+        if number not in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+            raise RpcFault(400, "only HUP (1), INT (2), USR1 (10) and TERM (15) may be sent")
+        import asyncio  # what answers has a loop
+
+        asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), number)
+
+    def memory(self) -> dict[str, int]:
+        """Memory of the process in bytes; there is no pool of fixed size, so `free` and `fragments` are 0."""
+        now = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return {"total": now, "free": 0, "used": now, "max_used": most, "fragments": 0}
+
+    def connections(self) -> dict[str, int]:
+        """TCP: none in this version."""
+        return {"readers": 0, "max_connections": 0, "opened_connections": 0}
+
+    def counters(self) -> dict[str, int]:
+        """All counters of the core, by name."""
+        return self._engine.core.counters()
+
+    def live(self) -> dict[str, int]:
+        """What there is now: transactions, timers, events in the queue, messages that wait."""
+        return {**self._engine.core.live(), "waiting_handlers": len(self._engine.tasks)}

@@ -1,0 +1,253 @@
+"""A running server: sockets, loop, signals, around an engine on a checked script or a routes file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import grp
+import ipaddress
+import logging
+import logging.handlers
+import os
+import pwd
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sipyard._native.core import Endpoint, Listener
+from sipyard.engine import Engine
+from sipyard.errors import ConfigError
+from sipyard.loop import EndpointLoop
+from sipyard.settings import Listen, interface_addresses
+from sipyard.sip.resolver import Resolver
+from sipyard.site import Site
+
+if TYPE_CHECKING:
+    from sipyard.settings import Settings
+
+SER_PORT: Final = 5060
+_log = logging.getLogger("sipyard.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says; it beats the script.
+
+    :param listen: sockets instead of the script's.
+    :param threads: I/O threads; 0: the loop's own selector does the I/O.
+    :param debug_more: how much more than the script's `debug` is printed.
+    :param stderr: log to the terminal whatever the script says.
+    """
+
+    listen: Sequence[str] = ()
+    threads: int = 0
+    debug_more: int = 0
+    stderr: bool = True
+
+
+class Server:
+    """Runs a site until it is told to stop.
+
+    :param site: what to serve.
+    :param say: prints a line for the person who started it.
+    """
+
+    def __init__(
+        self, site: Site, options: Options | None = None, say: Callable[[str], None] = print
+    ) -> None:
+        self.site = site
+        self.options = Options() if options is None else options
+        self.settings: Settings = site.settings
+        self.settings.debug += self.options.debug_more
+        self._say = say
+        self.endpoint = Endpoint(threads=self.options.threads)
+        resolver = Resolver()
+        resolver.try_ipv6 = self.settings.dns_try_ipv6
+        self.engine: Engine = site.engine(self.endpoint.core, resolver=resolver)
+        self._stop: asyncio.Event | None = None
+
+    # -- sockets ---------------------------------------------------------------------------------------------
+
+    def listen(self) -> list[Listener]:
+        """Open the sockets of the command line, else the script's, else one on each interface.
+
+        :raises ConfigError: none could be opened, or one that was asked for by name.
+        """
+        wanted = [Listen.parse(text) for text in self.options.listen] or self.settings.listens()
+        is_asked = bool(wanted)
+        if not wanted:
+            wanted = [Listen(address) for address in interface_addresses()]
+        listeners: list[Listener] = []
+        for one in wanted:
+            if one.protocol != "udp":
+                self._say(f"not listening on {one}: only UDP is there in this version")
+                continue
+            listeners += self._open(one, is_asked)
+        if not listeners:
+            raise ConfigError("there is no socket to listen on")
+        return listeners
+
+    def _open(self, one: Listen, is_asked: bool) -> Iterator[Listener]:
+        settings = self.settings
+        port = settings.port if one.port is None else one.port
+        for address in one.addresses():
+            is_multicast = ipaddress.ip_address(address.partition("%")[0]).is_multicast
+            try:
+                yield self.endpoint.listen(
+                    one.protocol,
+                    address,
+                    port,
+                    advertised_host=settings.advertised_address or None,
+                    advertised_port=settings.advertised_port or None,
+                    multicast_ttl=settings.mcast_ttl if settings.mcast_ttl >= 0 else 1,
+                    multicast_loopback=settings.mcast_loopback,
+                    tos=settings.tos,
+                    receive_buffer=settings.maxbuffer,
+                    reuse_port=is_multicast,
+                )
+            except OSError as error:
+                text = f"cannot listen on {Listen(address, port, one.protocol)}: {error.strerror or error}"
+                if error.errno == errno.EADDRINUSE:
+                    text += " (another server runs there; choose a port with -l)"
+                if is_asked:
+                    raise ConfigError(text) from error
+                _log.warning("%s", text)
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def run(self, announce: Callable[[Sequence[Listener]], None] | None = None) -> None:
+        """Serve until TERM or INT. Blocks.
+
+        :raises ConfigError: it cannot be started as asked.
+        """
+        self._set_up_logging()
+        with contextlib.closing(self.endpoint), self._loop() as runner:
+            listeners = self.listen()
+            self._change_process()
+            runner.run(self._serve(listeners, announce))
+
+    def _loop(self) -> asyncio.Runner:
+        if self.options.threads:
+            return asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
+
+        def make() -> asyncio.AbstractEventLoop:
+            loop = EndpointLoop(self.endpoint)
+            loop.on_events(self.engine.poll)
+            return loop
+
+        return asyncio.Runner(loop_factory=make)
+
+    async def _serve(
+        self, listeners: Sequence[Listener], announce: Callable[[Sequence[Listener]], None] | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_now, signal.Signals(number).name)
+        loop.add_signal_handler(signal.SIGHUP, lambda: _log.info("SIGHUP ignored"))
+        loop.add_signal_handler(signal.SIGUSR1, self._say_status)
+        await self.engine.start()
+        if self.options.threads:
+            loop.add_reader(self.endpoint.fileno(), self._on_events)
+        (announce or self._announce)(listeners)
+        try:
+            await self._stop.wait()
+        finally:
+            if self.options.threads:
+                loop.remove_reader(self.endpoint.fileno())
+            await self.engine.stop()
+            self.endpoint.flush()
+            _log.info("stopped")
+
+    def _on_events(self) -> None:
+        """Thread mode: the eventfd is readable."""
+        self.endpoint.acknowledge()
+        self.engine.poll()
+
+    def stop(self) -> None:
+        """End `run()`; to be called on the loop."""
+        if self._stop is not None:
+            self._stop.set()
+
+    def _stop_now(self, name: str) -> None:
+        """First signal: an orderly end, at most `exit_timeout` long. The second one: at once."""
+        if self._stop is None or self._stop.is_set():
+            raise SystemExit(128 + signal.Signals[name].value)
+        _log.info("%s: stopping", name)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(max(self.settings.exit_timeout, 1))
+        self._stop.set()
+
+    def _say_status(self) -> None:
+        """USR1: what there is, to the log."""
+        core = self.endpoint.core
+        _log.warning("status: %s waiting=%d", core.live(), len(self.engine.tasks))
+        _log.warning("counters: %s", {name: count for name, count in core.counters().items() if count})
+
+    def _announce(self, listeners: Sequence[Listener]) -> None:
+        for listener in listeners:
+            self._say(f"listening on {listener.protocol}:{_shown(listener)}")
+
+    # -- the process -----------------------------------------------------------------------------------------
+
+    def _set_up_logging(self) -> None:
+        logging.addLevelName(25, "NOTICE")
+        handler: logging.Handler
+        if self.options.stderr or self.settings.log_stderror:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        else:
+            handler = logging.handlers.SysLogHandler("/dev/log", self.settings.syslog_facility)
+            handler.setFormatter(logging.Formatter("sipyard[%(process)d]: %(name)s: %(message)s"))
+        root = logging.getLogger("sipyard")
+        root.handlers[:] = [handler]
+        root.setLevel(self.settings.log_level)
+        root.propagate = False
+
+    def _change_process(self) -> None:
+        """Working directory, root directory, group and user, after the sockets are open.
+
+        :raises ConfigError: one of them cannot be had.
+        """
+        settings = self.settings
+        try:
+            if settings.open_files_limit > 0:
+                _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (min(settings.open_files_limit, hard), hard))
+            user = pwd.getpwnam(settings.user) if settings.user else None
+            group = grp.getgrnam(settings.group) if settings.group else None
+            if settings.chroot:
+                os.chroot(settings.chroot)
+                os.chdir("/")
+            if settings.workdir:
+                os.chdir(Path(settings.workdir))
+            if user is not None or group is not None:
+                os.setgroups([])
+                os.setgid(
+                    group.gr_gid if group is not None else user.pw_gid if user is not None else os.getgid()
+                )
+            if user is not None:
+                os.setuid(user.pw_uid)
+        except (OSError, KeyError, ValueError) as error:
+            raise ConfigError(f"cannot take on user, group or directory as asked: {error}") from error
+
+
+def _shown(listener: Listener) -> str:
+    host = f"[{listener.ip}]" if ":" in listener.ip else listener.ip
+    advertised = "" if listener.host in (host, listener.ip) else f" (as {listener.host})"
+    return f"{host}:{listener.port}{advertised}"
+
+
+def how_to_try(listener: Listener) -> str:
+    """What to do with a server that has just been started, for a person with a phone."""
+    at = _shown(listener).partition(" ")[0]
+    return (
+        f"Try it: register two phones (any user name, domain and proxy {at}), call from one to the other.\n"
+        f"  sipsak -vv -s sip:{at}\n"
+        f"  sipsak -U -C sip:alice@{at.rpartition(':')[0]}:5070 -x 600 -s sip:alice@{at}"
+    )

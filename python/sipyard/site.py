@@ -1,0 +1,63 @@
+"""What a server serves: routes, the modules they call, core parameters; from a script or a routes file.
+
+A server, the test kit and a benchmark all put their engine together here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sipyard.engine import Engine, Routes
+from sipyard.management.core_commands import CoreCommands
+from sipyard.registry import Modules
+from sipyard.routes import load_routes
+from sipyard.script import Script, load_script, load_text
+from sipyard.settings import Settings
+
+if TYPE_CHECKING:
+    from sipyard._native.core import Core
+    from sipyard.sip.resolver import Resolver
+
+
+@dataclass(slots=True)
+class Site:
+    """Everything that was loaded; an engine is made of it once for each core."""
+
+    name: str
+    routes: Routes
+    modules: Modules
+    settings: Settings
+
+    @classmethod
+    def load(cls, path: str | Path) -> Site:
+        """A SER script, or a routes file when the name ends in ``.py``.
+
+        :raises ConfigError: it cannot be loaded.
+        """
+        if Path(path).suffix == ".py":
+            found = load_routes(path)
+            return cls(str(path), found.routes, found.modules, Settings.of(found.settings))
+        return cls._of_script(str(path), load_script(path))
+
+    @classmethod
+    def of_text(cls, text: str, name: str = "<script>") -> Site:
+        """A SER script given as text.
+
+        :raises ConfigError: it cannot be loaded.
+        """
+        return cls._of_script(name, load_text(text, name))
+
+    @classmethod
+    def _of_script(cls, name: str, script: Script) -> Site:
+        return cls(name, script, script.modules, Settings.of(script.settings))
+
+    def engine(self, core: Core, *, resolver: Resolver | None = None, **options: Any) -> Engine:
+        """An engine on this core, the core told its parameters."""
+        self.settings.configure(core)
+        engine = Engine(
+            core, self.routes, self.modules, resolver=resolver, debug=self.settings.debug, **options
+        )
+        CoreCommands(engine).declare()
+        return engine
