@@ -1,0 +1,1 @@
+"""`make bench`: Sipyard beside Kamailio, on the same machine, in the same run."""

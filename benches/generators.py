@@ -1,0 +1,185 @@
+"""Load: sipp at a fixed rate, and our own small generator where sipp itself would be the limit."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benches.processes import cpu_seconds
+from benches.servers import HERE, Server, free_port
+from benches.workloads import Workload
+
+ROOT = HERE.parent
+USERS = 1000
+
+
+class LoadFailed(RuntimeError):
+    """The generator could not do its work; its own words are the text."""
+
+
+def build_generator() -> Path:
+    """Compile `benches/load`; the program's path."""
+    target = ROOT / "target" / "load"
+    manifest = HERE / "load" / "Cargo.toml"
+    command = [
+        "cargo",
+        "build",
+        "-q",
+        "--release",
+        "--manifest-path",
+        str(manifest),
+        "--target-dir",
+        str(target),
+    ]
+    subprocess.run(command, check=True)
+    return target / "release" / "sipyard-load"
+
+
+@dataclass
+class Outcome:
+    """What a generator counted."""
+
+    started: int
+    succeeded: int
+    failed: int
+    retransmissions: int
+    late: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Every operation succeeded and fewer than one in a thousand needed a second try."""
+        return self.succeeded == self.started > 0 and self.retransmissions < 0.001 * self.started
+
+
+def generate(program: Path, word: str, server: Server, ports: list[int], **options: int) -> Outcome:
+    """Run our own generator to its end. Options: users, rate, seconds."""
+    command = [str(program), word, f"127.0.0.1:{server.port}", "--contacts", ",".join(map(str, ports))]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LoadFailed(done.stderr)
+    counts = json.loads(done.stdout)
+    del counts["seconds"]
+    return Outcome(**counts)
+
+
+def register_users(program: Path, server: Server, ports: list[int], users: int = USERS) -> None:
+    """Bind each user to one contact a port."""
+    outcome = generate(program, "register", server, ports, users=users)
+    if outcome.failed:
+        raise LoadFailed(f"{outcome.failed} of {outcome.started} registrations failed at {server.name}")
+
+
+class Sipp:
+    """One sipp process running a scenario, without its screen."""
+
+    def __init__(self, scenario: str, server: Server, folder: Path, port: int, extra: list[str]) -> None:
+        self.statistics = folder / f"{scenario}-{port}-{time.monotonic_ns()}.csv"
+        command = [
+            shutil.which("sipp") or "sipp",
+            f"127.0.0.1:{server.port}",
+            *("-sf", str(HERE / "scenarios" / f"{scenario}.xml")),
+            *("-i", "127.0.0.1", "-p", str(port), "-buff_size", "4194304"),
+            *("-nostdin", "-f", "10", "-trace_stat", "-stf", str(self.statistics), "-fd", "1"),
+            *extra,
+        ]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+        )
+
+    def cpu(self) -> float:
+        """CPU seconds so far."""
+        return cpu_seconds([self.process.pid])
+
+    def counts(self) -> Outcome:
+        """What it counted in the end."""
+        with self.statistics.open(newline="") as file:
+            last = list(csv.DictReader(file, delimiter=";"))[-1]
+        return Outcome(
+            int(last["TotalCallCreated"]),
+            int(last["SuccessfulCall(C)"]),
+            int(last["FailedCall(C)"]),
+            int(last["Retransmissions(C)"]),
+        )
+
+    def stop(self) -> None:
+        """End it by its id."""
+        self.process.terminate()
+        self.process.wait()
+
+
+def write_users(workload: Workload, folder: Path, port: int) -> Path:
+    """sipp's table of users: who calls whom, or who registers which contact."""
+    path = folder / f"users-{workload.name}.csv"
+    lines = ["SEQUENTIAL"]
+    for user in range(USERS):
+        second = f"u{(user * 7 + 1) % USERS}" if workload.invites else f"sip:u{user}@127.0.0.1:{port}"
+        lines.append(f"u{user};{second};")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@dataclass
+class Sample:
+    """One measured window: CPU microseconds an operation of the server and of the generator."""
+
+    server_us: float
+    generator_us: float
+    pss: int
+    outcome: Outcome
+
+    @property
+    def relative(self) -> float:
+        """The server's CPU over the load generator's own CPU in the same window."""
+        return self.server_us / self.generator_us
+
+
+class SippLoad:
+    """sipp on both sides of a server; callees stay for the whole series."""
+
+    def __init__(self, workload: Workload, server: Server, folder: Path, ports: list[int]) -> None:
+        self.workload, self.server, self.folder = workload, server, folder
+        self.users = write_users(workload, folder, ports[0])
+        self.callees = [
+            Sipp(name, server, folder, port, []) for name, port in zip(workload.callees, ports, strict=False)
+        ]
+
+    def measure(self, rate: int, warm_up: float, window: float) -> Sample:
+        """Run at `rate` and count the CPU of `window` seconds after `warm_up` seconds."""
+        total = int(rate * (warm_up + window + 0.5))
+        extra = ["-inf", str(self.users), "-r", str(rate), "-m", str(total), "-l", str(rate * 4)]
+        caller = Sipp(self.workload.caller, self.server, self.folder, free_port(), extra)
+        try:
+            time.sleep(warm_up)
+            before = self.server.cpu(), self.cpu() + caller.cpu(), time.monotonic()
+            time.sleep(window)
+            after = self.server.cpu(), self.cpu() + caller.cpu(), time.monotonic()
+            caller.process.wait(60)
+        finally:
+            caller.stop()
+        operations = rate * (after[2] - before[2])
+        return Sample(
+            (after[0] - before[0]) / operations * 1e6,
+            (after[1] - before[1]) / operations * 1e6,
+            self.server.pss(),
+            caller.counts(),
+        )
+
+    def cpu(self) -> float:
+        """CPU seconds of the callees so far."""
+        return sum(callee.cpu() for callee in self.callees)
+
+    def stop(self) -> None:
+        """End the callees."""
+        for callee in self.callees:
+            callee.stop()
