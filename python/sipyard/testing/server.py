@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sipyard._native.core import Core, OfflineEndpoint
-from sipyard.engine import Engine, Route, Routes
+from sipyard._native.core import OfflineEndpoint
+from sipyard.engine import Route, Routes
 from sipyard.registry import Modules
+from sipyard.routes import PythonRoutes
+from sipyard.settings import Settings
 from sipyard.sip.resolver import ResolutionError, Resolver, Service
+from sipyard.site import Site
 
 from .clock import Timer
 from .node import Node
@@ -19,19 +22,10 @@ from .trace import Address
 if TYPE_CHECKING:
     from .network import Network
 
-#: What a server runs: the path of a `.cfg` script, the text of one (it has line ends), routes (a compiled
-#: script or
-#: routes written in Python), one `async def` function as the main route, or a function from a core to an
-#: engine.
-Routing: TypeAlias = str | Path | Routes | Route | Callable[[Core], Engine]
-
-
-class Loaded(NamedTuple):
-    """What a routing amounts to."""
-
-    routes: Routes
-    modules: Modules
-    settings: dict[str, Any]
+#: What a server runs: the path of a `.cfg` script or of a `.py` routes file, the text of a script (it has
+#: line ends),
+#: a loaded `Site`, routes, or one `async def` function as the main route.
+Routing: TypeAlias = str | Path | Site | Routes | Route
 
 
 class SipServer(Node):
@@ -71,11 +65,16 @@ class SipServer(Node):
             listener = self.endpoint.listen("udp", each.ip, each.port, advertised_host=advertised)
             self._listeners[each] = listener.index
         self._wake: Timer | None = None
-        self.engine = self._make_engine(routing, modules, settings or {}, aliases)
+        self.site = _site_of(routing, modules)
+        self.site.settings.alias += aliases
+        resolver = Resolver(NetworkLookup(network), seed=network.dice.getrandbits(32))
+        self.engine = self.site.engine(self.core, resolver=resolver)
         for alias in aliases:
             network.name(alias, self.address)
         network.attach(self, *self.addresses)
         network.complete(self.engine.start())
+        if settings:
+            self.core.configure(**settings)  # after the modules: what a test sets beats their parameters
 
     # --- what a test asks -----------------------------------------------------------------------------------
 
@@ -94,14 +93,9 @@ class SipServer(Node):
         """No route waits for anything."""
         return self.engine.is_idle
 
-    def rpc(self, command: str, *arguments: Any) -> Any:
-        """Call a management command and return its result."""
-
-        async def call() -> Any:
-            result = self.engine.commands.call(command, *arguments)
-            return await result if inspect.isawaitable(result) else result
-
-        return self.network.complete(call())
+    def rpc(self, command: str, *arguments: object) -> Any:
+        """Call a management command and return its result; RpcFault when it refuses."""
+        return self.network.complete(self.engine.commands.call(command, *arguments))
 
     def stop(self) -> None:
         """Stop in order (modules save what they have) and leave the network; the address is free again."""
@@ -152,52 +146,25 @@ class SipServer(Node):
         if due_us is not None:
             self._wake = self.network.timeline.at_us(due_us, self.time_moved)
 
-    # --- how it is built ------------------------------------------------------------------------------------
 
-    def _make_engine(
-        self, routing: Routing, modules: Modules | None, settings: dict[str, Any], aliases: Sequence[str]
-    ) -> Engine:
-        if isinstance(routing, (str, Path)) or hasattr(routing, "main"):
-            loaded = _load(routing, modules)
-        elif inspect.iscoroutinefunction(routing):
-            loaded = Loaded(_OneRoute(routing), modules or Modules(), {})
-        elif callable(routing):
-            engine = routing(self.core)
-            self._configure(settings, aliases)
-            return engine
-        else:
-            raise TypeError(
-                f"a server cannot run {routing!r}: give it a script's path or text, routes, an async function, "
-                "or a function that makes an Engine for a core"
-            )
-        self._configure({**loaded.settings, **settings}, aliases)
-        resolver = Resolver(NetworkLookup(self.network), seed=self.network.dice.getrandbits(32))
-        return Engine(self.core, loaded.routes, loaded.modules, resolver=resolver)
-
-    def _configure(self, settings: dict[str, Any], aliases: Sequence[str]) -> None:
-        names = [(alias, 0, None) for alias in aliases]
-        known = list(settings.pop("aliases", ()))
-        if settings or names or known:
-            self.core.configure(**settings, aliases=[*known, *names])
-
-
-class _OneRoute:
-    """Routes that are a single function."""
-
-    def __init__(self, main: Route) -> None:
-        self.main = main
-        self.onreply: Route | None = None
-        self.onsend: Route | None = None
-        self.routes: dict[str, Route] = {}
-        self.failure: dict[str, Route] = {}
-        self.onreply_named: dict[str, Route] = {}
-        self.branch: dict[str, Route] = {}
-        self.avp_flags: dict[str, int] = {}
-
-
-def _load(routing: Any, modules: Modules | None) -> Loaded:
-    """A script's path, its text, or routes that know their modules."""
-    raise NotImplementedError
+def _site_of(routing: Routing, modules: Modules | None) -> Site:
+    """What the given thing amounts to; TypeError when it is none of the possible ones."""
+    if isinstance(routing, Site):
+        return routing
+    if isinstance(routing, Path):
+        return Site.load(routing)
+    if isinstance(routing, str):
+        return Site.of_text(routing, "<test>") if "\n" in routing else Site.load(routing)
+    if inspect.iscoroutinefunction(routing):
+        routes: Routes = PythonRoutes(main=routing)
+    elif hasattr(routing, "main"):
+        routes = routing
+    else:
+        raise TypeError(
+            f"a server cannot run {routing!r}: give it a script's path or text, a routes file, a Site, routes, "
+            "or an async function"
+        )
+    return Site("<test>", routes, Modules() if modules is None else modules, Settings())
 
 
 class NetworkLookup:
