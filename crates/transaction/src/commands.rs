@@ -153,9 +153,7 @@ impl Layer {
     pub fn relay(&mut self, now: Micros, id: TxId, branches: Vec<Branch>) -> Result<usize, RelayError> {
         self.tick(now);
         let tx = self.table.find_mut(id).filter(|tx| !tx.is_local()).ok_or(RelayError::Unknown)?;
-        if let Err(error) = may_relay(tx, branches.len(), self.io.config.max_branches) {
-            return Err(error);
-        }
+        may_relay(tx, branches.len(), self.io.config.max_branches)?;
         let io = &mut self.io;
         if tx.branches.is_empty() {
             if let Some(request) = &tx.request {

@@ -42,7 +42,7 @@ impl Default for Timers {
             fr_inv: 120 * SECOND,
             wait: 5 * SECOND,
             linger: 32 * SECOND,
-            hold: 180 * SECOND,
+            hold: 60 * SECOND,
         }
     }
 }

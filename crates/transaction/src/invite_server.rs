@@ -43,6 +43,8 @@ pub fn step(state: State, input: Input) -> (State, Act) {
         State::Completed => completed(input),
         State::Confirmed => confirmed(input),
         State::Accepted => accepted(input),
+        // A branch may answer later than an unacknowledged failure lives; its 2xx passes still.
+        State::Terminated if input == Input::Success => (State::Terminated, Act::SEND),
         State::Terminated => (State::Terminated, Act::NONE),
     }
 }

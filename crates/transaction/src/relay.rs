@@ -240,6 +240,8 @@ impl Transaction {
             if status >= 200 && branch.status == 0 {
                 branch.status = status;
                 self.status = status;
+                self.picked = Some(index as u8);
+                self.forget();
             }
         }
         if status > 100 {
@@ -249,6 +251,7 @@ impl Transaction {
 
     fn on_own_failure(&mut self, io: &mut Io, status: u16) {
         self.status = status;
+        self.forget();
         io.events.push_back(Event::ClientTimeout { client: ClientId(self.id), status });
     }
 }

@@ -95,7 +95,7 @@ impl Transaction {
             return;
         }
         let first_final = reply.status >= 200 && !self.is_final();
-        if reply.status > self.status && !self.is_final() {
+        if !self.is_final() {
             self.status = reply.status;
         }
         let keeps_success = reply.local && self.is_invite() && (200..300).contains(&reply.status);
@@ -121,20 +121,22 @@ impl Transaction {
             *count += 1;
         }
         io.counters.finals_local += u64::from(local);
-        self.guard = 0;
+        if self.held.is_empty() {
+            self.guard = 0;
+        }
         if self.arm.has(Arm::FINAL) {
             io.events.push_back(Event::Final { tx: self.id, status, message });
         }
-        self.forget(io);
+        self.forget();
     }
 
     /// Drops what a transaction with its final response needs no more.
-    fn forget(&mut self, io: &Io) {
+    pub fn forget(&mut self) {
         for branch in &mut self.branches {
             branch.reply = None;
             branch.spare = None;
         }
-        if self.arm == Arm::NONE && (!self.is_invite() || !io.config.warning) {
+        if self.arm == Arm::NONE {
             self.request = None;
         }
     }
