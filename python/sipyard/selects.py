@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sipyard._native.core import NameAddr, ParseError, Uri
 from sipyard.arguments import ArgumentError, near
 
 if TYPE_CHECKING:
-    from sipyard._native.core import NameAddr, Uri, Via
+    from sipyard._native.core import Via
     from sipyard.context import Context
 
 Reader = Callable[["Context"], str | None]
@@ -153,8 +154,6 @@ def _uri_reader(whole: Reader, path: SelectPath, at: int) -> Reader:
     elif name != "params":
         _ends(path, at + 1)
 
-    from sipyard._native.core import ParseError, Uri
-
     def read(msg: Context) -> str | None:
         text = whole(msg)
         if not text:
@@ -221,7 +220,6 @@ def _record_route(msg: Context) -> NameAddr | None:
 
 def _name_addr_reader(value: _Value, path: SelectPath, at: int, extra: Mapping[str, str] = {}) -> Reader:
     """Parts of a name-addr from `at` on. `extra` maps part names to the header parameter that they read."""
-    from sipyard._native.core import ParseError
 
     def reader(take: Callable[[NameAddr], str | None]) -> Reader:
         def read(msg: Context) -> str | None:
@@ -279,7 +277,6 @@ _VIA_PARTS: dict[str, Callable[[Via], str | None]] = {
 
 
 def _via(path: SelectPath) -> Reader:
-    from sipyard._native.core import ParseError
 
     index = _zero_based(path[0].index)
     name = _part(path, 1, _VIA_PARTS)
@@ -337,8 +334,6 @@ def _any_header(path: SelectPath) -> Reader:
         return whole
 
     def value(msg: Context) -> NameAddr | None:
-        from sipyard._native.core import NameAddr
-
         text = whole(msg)
         return None if text is None else NameAddr(text)
 

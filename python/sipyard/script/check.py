@@ -1,0 +1,283 @@
+"""Checking a script: every mistake in one run, each with its place and what was probably meant.
+
+The order is: text -> tree, generation, settings, modules and their parameters, then every block. The
+result holds all that the compiler needs; a script with errors has a report but no program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sipyard.arguments import ArgumentError, Generation, Loading, RouteKind, near
+from sipyard.attributes import ALL_VALUES, Scope
+from sipyard.errors import Place
+from sipyard.registry import Modules
+from sipyard.script import knowledge
+from sipyard.script.calls import Calls
+from sipyard.script.conditions import Conditions, attribute_name
+from sipyard.script.declarations import Declarations, Settings
+from sipyard.script.generation import decide
+from sipyard.script.parser import parse
+from sipyard.script.source import Findings, Report, Source
+from sipyard.script.tree import (
+    Action,
+    Assign,
+    BitTest,
+    Block,
+    Call,
+    Compare,
+    Expression,
+    If,
+    Logic,
+    Not,
+    Operand,
+    Route,
+    RouteCall,
+    Statement,
+    Stop,
+    StopKind,
+    Tree,
+    Truth,
+)
+from sipyard.selects import UnknownSelect, compile_select, parse_select
+
+if TYPE_CHECKING:
+    from sipyard.context import Context
+    from sipyard.selects import Reader, SelectPath
+
+
+@dataclass(slots=True)
+class Checked:
+    """A script that has been read, with everything resolved, and the report about it."""
+
+    report: Report
+    tree: Tree
+    settings: Settings
+    modules: Modules
+    loading: Loading
+
+
+def check_file(path: str | Path, generation: Generation | None = None) -> Report:
+    """Check a script file. `generation` overrides what the file says. OSError when it cannot be read."""
+    return read_file(path, generation).report
+
+
+def check_text(text: str, file: str = "<script>", generation: Generation | None = None) -> Report:
+    """Check a script given as text."""
+    return read_text(text, file, generation).report
+
+
+def read_file(path: str | Path, generation: Generation | None = None) -> Checked:
+    """Read and check a file; bytes that are not UTF-8 survive."""
+    text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    return read_text(text, str(path), generation)
+
+
+def read_text(
+    text: str,
+    file: str = "<script>",
+    generation: Generation | None = None,
+    modules: Modules | None = None,
+) -> Checked:
+    """Read and check a text. `modules` may hold modules that are loaded already (an embedder's)."""
+    source, findings = Source(file, text), Findings()
+    tree = parse(source, findings)
+    decided, reason = decide(tree, findings, generation)
+    modules = modules or Modules(decided)
+    modules.generation = decided
+    loading = Loading(decided)
+    loading.routes = route_names(tree)
+    loading.reader = _reader_of(modules, loading)
+    declarations = Declarations(findings, tree, modules, loading)
+    settings = declarations.check()
+    Checker(findings, tree, modules, loading, declarations.missing).check()
+    report = Report(source, findings.problems, decided, reason)
+    return Checked(report, tree, settings, modules, loading)
+
+
+def route_names(tree: Tree) -> dict[RouteKind, set[str]]:
+    """Names of all blocks by kind; the unnamed one is "0"."""
+    names: dict[RouteKind, set[str]] = {kind: set() for kind in RouteKind}
+    for route in tree.routes:
+        names[route.kind].add(route.name or "0")
+    return names
+
+
+def _reader_of(modules: Modules, loading: Loading) -> Callable[[str], Callable[[Context], str | int | None]]:
+    """What `"$attr"` and `"@select"` in arguments and conditions read."""
+    from sipyard.formats import attribute_reader
+
+    def from_modules(path: SelectPath) -> Reader | None:
+        for root in (".".join(step.name for step in path[:2]), path[0].name):
+            found = modules.select(root)
+            if found is not None:
+                reader: Reader = getattr(found[0], found[1].attribute)(path)
+                return reader
+        return None
+
+    def reader(text: str) -> Callable[[Context], str | int | None]:
+        if text[0] == "$":
+            return attribute_reader(attribute_name(text))
+        path = parse_select(text)
+        try:
+            return compile_select(path, from_modules)
+        except UnknownSelect as error:
+            raise _missing_select(path, error, modules) from None
+
+    return reader
+
+
+def _missing_select(path: SelectPath, error: UnknownSelect, modules: Modules) -> ArgumentError:
+    root = path[0].name.lower()
+    owner = knowledge.module_of_select(root, path[1].name if len(path) > 1 else "")
+    if owner is None:
+        return error
+    if owner in modules:
+        return ArgumentError(f"select @{root} is not provided by module {owner} of this build yet")
+    return ArgumentError(
+        f"select @{root} belongs to module {owner}, which is not loaded or not in this build"
+    )
+
+
+class Checker:
+    """Walks all blocks of a script and resolves what stands in them."""
+
+    def __init__(
+        self, findings: Findings, tree: Tree, modules: Modules, loading: Loading, missing: set[str]
+    ) -> None:
+        self.findings = findings
+        self.tree = tree
+        self.loading = loading
+        self.calls = Calls(findings, modules, loading, missing)
+        self.conditions = Conditions(findings, loading)
+        self.called: set[str] = set()
+        self.kind = RouteKind.REQUEST
+        self.names = loading.routes or {}
+
+    def check(self) -> None:
+        self._duplicates()
+        for route in self.tree.routes:
+            self.kind = route.kind
+            self._body(route.body)
+        self._unused()
+        if not any(route.kind is RouteKind.REQUEST and route.name is None for route in self.tree.routes):
+            place = Place(self.tree.routes[0].place.file if self.tree.routes else "", 1)
+            if self.tree.routes:
+                self.findings.warning("there is no main `route { }`: requests are not handled", place)
+
+    def _duplicates(self) -> None:
+        seen: dict[tuple[RouteKind, str | None], Route] = {}
+        for route in self.tree.routes:
+            key = (route.kind, route.name)
+            if key in seen:
+                name = route.kind.block + (f"[{route.name}]" if route.name else "")
+                line = seen[key].place.line
+                self.findings.error(f"{name} is defined twice", route.place, f"first in line {line}")
+            seen.setdefault(key, route)
+
+    def _unused(self) -> None:
+        for route in self.tree.routes:
+            if route.name is None:
+                continue
+            if route.kind is RouteKind.REQUEST:
+                is_used = route.name in self.called or (route.kind, route.name) in self.loading.armed
+            else:
+                is_used = (route.kind, route.name) in self.loading.armed
+            if not is_used:
+                message = f"{route.kind.block}[{route.name}] is never used"
+                self.findings.note(message, route.place)
+
+    # -- statements ------------------------------------------------------------------------------------------
+
+    def _body(self, body: list[Statement]) -> None:
+        for number, statement in enumerate(body):
+            self._statement(statement)
+            if isinstance(statement, Stop) and number + 1 < len(body):
+                following = body[number + 1]
+                self.findings.warning(
+                    f"this is never reached: `{statement.kind.value}` stands before it", following.place
+                )
+                break_rest = body[number + 1 :]
+                for each in break_rest:
+                    self._statement(each)
+                break
+
+    def _statement(self, statement: Statement) -> None:
+        if isinstance(statement, Call):
+            statement.resolved = self.calls.resolve(statement, self.kind)
+        elif isinstance(statement, RouteCall):
+            self._route_call(statement)
+        elif isinstance(statement, If):
+            self._expression(statement.condition)
+            self._body(statement.then)
+            self._body(statement.otherwise or [])
+        elif isinstance(statement, Assign):
+            self._assign(statement)
+        elif isinstance(statement, Stop) and self.loading.generation is Generation.SER_0_9:
+            self._old_stop(statement)
+
+    def _old_stop(self, stop: Stop) -> None:
+        if stop.kind is StopKind.RETURN:
+            self.findings.error("`return` does not exist in SER 0.9", stop.place, "write break")
+
+    def _route_call(self, call: RouteCall) -> None:
+        self.called.add(call.name)
+        known = self.names.get(RouteKind.REQUEST, set())
+        if call.name in known:
+            return
+        for kind in RouteKind:
+            if kind is not RouteKind.REQUEST and call.name in self.names.get(kind, set()):
+                hint = f"{kind.block}[{call.name}] exists, but route() calls route blocks only"
+                self.findings.error(f"route[{call.name}] does not exist", call.name_place, hint)
+                return
+        hint2 = near(call.name, [name for name in known if name != "0"])
+        self.findings.error(f"route[{call.name}] does not exist", call.name_place, hint2)
+
+    def _assign(self, statement: Assign) -> None:
+        target = statement.attribute
+        try:
+            name = attribute_name(str(target.value))
+        except ArgumentError as error:
+            self.findings.error(str(error), target.place, error.hint)
+            return
+        if name.scope in (Scope.DOMAIN, Scope.GLOBAL):
+            which = "domain" if name.scope is Scope.DOMAIN else "global"
+            self.findings.error(
+                f"{target.value} cannot be assigned: {which} attributes are read-only", target.place
+            )
+        if name.index not in (None, ALL_VALUES):
+            hint = "use $x = for all values or $x[] = to add one"
+            self.findings.error(f"{target.value} cannot be assigned by index", target.place, hint)
+        target.resolved = name
+        value = statement.value
+        if isinstance(value, Operand):
+            if value.kind in ("attribute", "select", "retcode"):
+                value.resolved = self.conditions.reader(value, newest=True)
+        elif isinstance(value, Call | RouteCall):
+            self._statement(value)
+        else:
+            self._expression(value)
+
+    # -- expressions -----------------------------------------------------------------------------------------
+
+    def _expression(self, node: Expression) -> None:
+        if isinstance(node, Logic):
+            for part in node.parts:
+                self._expression(part)
+        elif isinstance(node, Not):
+            self._expression(node.inner)
+        elif isinstance(node, Compare):
+            node.resolved = self.conditions.compare(node, self.kind)
+        elif isinstance(node, Truth):
+            node.operand.resolved = self.conditions.truth(node)
+        elif isinstance(node, BitTest):
+            node.attribute.resolved = self.conditions.bits(node)
+        elif isinstance(node, Block):
+            self._body(node.body)
+        elif isinstance(node, Action):
+            if isinstance(node.statement, Stop) and node.statement.kind in (StopKind.RETURN, StopKind.BREAK):
+                self.findings.error(f"`{node.statement.kind.value}` cannot be a condition", node.place)
+            self._statement(node.statement)

@@ -1,0 +1,143 @@
+"""The text of a script, places in it, and what was found wrong with it."""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sipyard.errors import Place
+
+if TYPE_CHECKING:
+    from sipyard.arguments import Generation
+
+
+class Source:
+    """A script's text. Offsets are in characters; lines and columns count from 1."""
+
+    __slots__ = ("_starts", "file", "text")
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self._starts = [0]
+        at = text.find("\n")
+        while at >= 0:
+            self._starts.append(at + 1)
+            at = text.find("\n", at + 1)
+
+    def place(self, start: int, end: int) -> Place:
+        """The range of characters [start, end)."""
+        line = bisect_right(self._starts, start)
+        last = bisect_right(self._starts, max(end - 1, start))
+        column = start - self._starts[line - 1] + 1
+        return Place(self.file, line, column, last, end - self._starts[last - 1] + 1)
+
+    def line(self, number: int) -> str:
+        """A line without its line end; "" beyond the text."""
+        if not 1 <= number <= len(self._starts):
+            return ""
+        start = self._starts[number - 1]
+        end = self._starts[number] if number < len(self._starts) else len(self.text)
+        return self.text[start:end].rstrip("\r\n")
+
+
+class Severity(enum.IntEnum):
+    """How bad a finding is: only errors keep a script from running."""
+
+    NOTE = 0
+    WARNING = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding: what, where, and what was probably meant."""
+
+    severity: Severity
+    message: str
+    place: Place
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.place}: {self.severity.name.lower()}: {self.message}{hint}"
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects problems while a script is read; one error a place, so that a mistake is said once."""
+
+    problems: list[Problem] = field(default_factory=list)
+    _seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def error(self, message: str, place: Place, hint: str | None = None) -> None:
+        where = (place.line, place.column)
+        if where not in self._seen:
+            self._seen.add(where)
+            self.problems.append(Problem(Severity.ERROR, message, place, hint))
+
+    def warning(self, message: str, place: Place, hint: str | None = None) -> None:
+        self.problems.append(Problem(Severity.WARNING, message, place, hint))
+
+    def note(self, message: str, place: Place, hint: str | None = None) -> None:
+        self.problems.append(Problem(Severity.NOTE, message, place, hint))
+
+    @property
+    def errors(self) -> int:
+        return sum(each.severity is Severity.ERROR for each in self.problems)
+
+
+@dataclass(slots=True)
+class Report:
+    """The outcome of a check."""
+
+    source: Source
+    problems: list[Problem]
+    generation: Generation
+    reason: str
+
+    @property
+    def errors(self) -> list[Problem]:
+        return [each for each in self.problems if each.severity is Severity.ERROR]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        return [each for each in self.problems if each.severity is Severity.WARNING]
+
+    @property
+    def is_good(self) -> bool:
+        return not self.errors
+
+    def text(self, notes: bool = True) -> str:
+        """All findings with the line and a caret under each, then one line of summary."""
+        shown = [each for each in self.problems if notes or each.severity > Severity.NOTE]
+        parts = [render(self.source, each) for each in sorted(shown, key=lambda each: each.place)]
+        counts = f"{_count(len(self.errors), 'error')}, {_count(len(self.warnings), 'warning')}"
+        verdict = "good" if self.is_good else "bad"
+        parts.append(f"{self.source.file}: {verdict} ({counts}); read as {self.generation}: {self.reason}")
+        return "\n".join(parts) + "\n"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def render(source: Source, problem: Problem) -> str:
+    """A finding as people read it:
+
+    ser.cfg:12:9: error: function `t_rely` is not known
+       12 |     if (!t_rely()) {
+          |          ^^^^^^ did you mean t_relay?
+    """
+    place = problem.place
+    head = f"{place}: {problem.severity.name.lower()}: {problem.message}"
+    text = source.line(place.line)
+    if place.file != source.file or not text.strip():
+        return f"{head}\n      {problem.hint}" if problem.hint else head
+    end = place.end_column if place.end_line == place.line and place.end_column else len(text) + 1
+    width = max(1, min(end, len(text) + 1) - place.column)
+    lead = "".join("\t" if char == "\t" else " " for char in text[: place.column - 1])
+    mark = "^" * width + (f" {problem.hint}" if problem.hint else "")
+    return f"{head}\n{place.line:5} | {text}\n      | {lead}{mark}"
