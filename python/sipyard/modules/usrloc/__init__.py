@@ -18,7 +18,12 @@ from sipyard.attributes import Name, Scope, Track
 from sipyard.errors import ConfigError, StorageError
 from sipyard.management.registry import RpcFault
 from sipyard.module import Dynamic, Module, Parameter, function, rpc
-from sipyard.modules.usrloc.attributes import Columns, RegistrationAttributes, attributes_layout
+from sipyard.modules.usrloc.attributes import (
+    AttributeFlag,
+    Columns,
+    RegistrationAttributes,
+    attributes_layout,
+)
 from sipyard.modules.usrloc.contact import MEMORY_ONLY, NAT, NEVER, NO_Q, PERMANENT, Contact
 from sipyard.modules.usrloc.loading import load
 from sipyard.modules.usrloc.persistence import MemoryStore, WriteBack, WriteThrough
@@ -30,6 +35,7 @@ from sipyard.storage.location import location_layout
 if TYPE_CHECKING:
     from sipyard.context import Context
     from sipyard.engine import Engine
+    from sipyard.modules.usrloc.contact import Attribute
 
 __all__ = ["MEMORY_ONLY", "NAT", "NEVER", "NO_Q", "PERMANENT", "Bindings", "Change", "Contact", "UsrLoc"]
 
@@ -113,8 +119,11 @@ class UsrLoc(Module):
     reg_avp_table = Parameter(
         str, "contact_attrs", "Table of registration attributes.", generations=Generation.SER_2_0
     )
-    reg_avp_flag = Parameter(
-        str, "", "AVP flag that marks attributes to keep with a contact.", generations=Generation.SER_2_0
+    reg_avp_flag: Parameter[AttributeFlag] = Parameter(
+        AttributeFlag,
+        "",
+        "AVP flag that marks attributes to keep with a contact.",
+        generations=Generation.SER_2_0,
     )
     regavp_uid_column = _column("uid", Generation.SER_2_0)
     regavp_contact_column = _column("contact", Generation.SER_2_0)
@@ -133,6 +142,7 @@ class UsrLoc(Module):
         self._flush_due = 0.0
         self._flushing: asyncio.Task[None] | None = None
         self._frozen = 0
+        self._mask = 0
         self.share = SharedTexts()
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -141,10 +151,11 @@ class UsrLoc(Module):
         if self.db_mode not in range(4):
             raise ConfigError(f"usrloc: db_mode is 0, 1, 2 or 3, not {self.db_mode}")
         core = engine.core
+        self._mask = self.reg_avp_flag.mask if self.generation is Generation.SER_2_0 else 0
         self._clocks = Clocks(lambda: core.now, self._clocks.wall)
         if self.db_mode != MEMORY:
             self._database = open_database(self.db_url)
-            if self.reg_avp_flag:
+            if self._mask:
                 self._attributes = RegistrationAttributes(self._database, self._attributes_layout())
         for name in filter(None, (name.strip() for name in self.preload.split(","))):
             self.store(name)
@@ -224,6 +235,13 @@ class UsrLoc(Module):
         if self._attributes is not None and self.db_mode != READ_ONLY:
             self._attributes.write(changes)
         return self.store(table).change(uid, changes)
+
+    def registration_attributes(self, msg: Context) -> tuple[Attribute, ...] | None:
+        """The message's attributes that are to be kept with the contacts it registers (`reg_avp_flag`)."""
+        if not self._mask or not msg.has_attributes:
+            return None
+        found = {one.name: one for _, _, one in msg.attributes.flagged(self._mask)}
+        return tuple((one.name, one.value, one.flags) for one in found.values()) or None
 
     def _open(self, name: str) -> MemoryStore:
         clocks = self._clocks

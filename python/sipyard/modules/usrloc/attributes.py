@@ -11,10 +11,11 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from sqlalchemy import Column, Integer, MetaData, String, Table
 
+from sipyard.arguments import ArgumentError, Loading
 from sipyard.errors import StorageError
 from sipyard.modules.usrloc.contact import Attribute, Contact
 from sipyard.modules.usrloc.table import Change
@@ -26,6 +27,22 @@ _log = logging.getLogger("sipyard.usrloc")
 INTEGER: Final = 0
 STRING: Final = 2
 """`type` of a row, as in all of SER 2.0's attribute tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeFlag:
+    """An AVP flag by its name (`avpflags` of the script); "" is none."""
+
+    mask: int
+    says: ClassVar[str] = "an AVP flag declared with `avpflags`"
+
+    @classmethod
+    def from_script(cls, text: str, loading: Loading) -> AttributeFlag:
+        if not text:
+            return cls(0)
+        if text not in loading.avp_flags:
+            raise ArgumentError(f"AVP flag {text} is not declared", f"write avpflags {text};")
+        return cls(1 << loading.avp_flags[text])
 
 
 @dataclass(frozen=True, slots=True)
