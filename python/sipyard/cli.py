@@ -84,7 +84,8 @@ def check(file: Path) -> None:
 
 
 def _complain(error: ConfigError) -> None:
-    click.echo(f"{error.place}: {error.message}" if error.place else error.message, err=True)
+    is_report = "\n" in error.message  # a script's mistakes, each with its place
+    click.echo(error.message if is_report or error.place is None else str(error), err=True)
     if error.hint:
         click.echo(f"  {error.hint}", err=True)
 

@@ -51,9 +51,6 @@ class Routes(Protocol):
     def onreply_named(self) -> Mapping[str, Route]: ...
     @property
     def branch(self) -> Mapping[str, Route]: ...
-    @property
-    def avp_flags(self) -> Mapping[str, int]:
-        """Numbers of the names declared with `avpflags`."""
 
 
 class TransactionState:

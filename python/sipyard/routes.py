@@ -18,7 +18,8 @@
 
 `sipyard run routes.py` executes the file once and collects the marked functions; `modules` and `settings`
 (core parameters by SER's names) are optional. Functions return SER's numbers: above 0 is true, below 0 false;
-a route that returns nothing counts as 1. Arguments are Python values: a `Regex` or `Format` is made by its class.
+a route that returns nothing counts as 1. Arguments are Python values: a `Regex` or `Format` is made by its
+class.
 """
 
 from __future__ import annotations
@@ -124,7 +125,6 @@ class PythonRoutes:
     failure: dict[str, Route] = field(default_factory=dict)
     onreply_named: dict[str, Route] = field(default_factory=dict)
     branch: dict[str, Route] = field(default_factory=dict)
-    avp_flags: dict[str, int] = field(default_factory=lambda: {"dialog_cookie": 0})
 
     @classmethod
     def collect(cls, namespace: Mapping[str, Any], place: Place | None = None) -> PythonRoutes:

@@ -53,6 +53,23 @@ class RouteUser:
         return self._value
 
 
+class CookieFilter:
+    """Which attributes may come back, and the bit of the flag that marks those which travel."""
+
+    says = "a regular expression for attribute names"
+
+    def __init__(self, regex: Regex | None, mask: int) -> None:
+        self.regex = regex
+        self.mask = mask
+
+    @classmethod
+    def from_script(cls, text: str, loading: Loading) -> CookieFilter:
+        """As `modparam` writes it. Without the flag in `avpflags` nothing travels; routes in Python, which
+        declare none, use bit 0."""
+        number = loading.avp_flags.get(COOKIE_FLAG, None if loading.avp_flags else 0)
+        return cls(Regex(text) if text else None, 0 if number is None or not text else 1 << number)
+
+
 class RecordRouting(Module):
     """Stay in the path of a dialog, and follow the path that others asked for."""
 
@@ -65,7 +82,9 @@ class RecordRouting(Module):
     add_username: Parameter[RouteUser] = Parameter(RouteUser, "", "User part of our Record-Route.")
     user_part_avp = Parameter(str, "", "Attribute that gets the user part of our Route.")
     next_route_avp = Parameter(str, "", "Attribute that gets the URI of the next Route.")
-    cookie_filter = Parameter(str, "", "Names of attributes that a cookie may set (regular expression).")
+    cookie_filter: Parameter[CookieFilter] = Parameter(
+        CookieFilter, "", "Names of attributes that a cookie may carry (regular expression); none by default."
+    )
     cookie_secret = Parameter(str, "", "Keys the cookie: what does not carry our mark is ignored.")
 
     def __init__(self) -> None:
@@ -83,10 +102,8 @@ class RecordRouting(Module):
         self._engine = engine
         engine.core.configure(double_record_route=self.enable_double_rr)
         self._suffix = ";lr=on" if self.enable_full_lr else ""
-        flag = engine.routes.avp_flags.get(COOKIE_FLAG)
-        self._cookie_mask = 0 if flag is None else 1 << flag
+        self._cookie_mask, self._filter = self.cookie_filter.mask, self.cookie_filter.regex
         self._jar = CookieJar(self.cookie_secret)
-        self._filter = Regex(self.cookie_filter) if self.cookie_filter else None
         self._user_name = Name.parse(self.user_part_avp) if self.user_part_avp else None
         self._next_name = Name.parse(self.next_route_avp) if self.next_route_avp else None
 
