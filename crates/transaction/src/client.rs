@@ -126,6 +126,10 @@ impl Transaction {
         }
         if let Some(branch) = self.branches.get_mut(index) {
             branch.replied = true;
+            if status >= 200 {
+                // What the CANCEL was to bring about has come: it need not be repeated.
+                branch.cancel = None;
+            }
         }
         if status < 200 {
             self.on_provisional_timers(io, index, status);
