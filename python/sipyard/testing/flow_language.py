@@ -25,7 +25,7 @@ from .trace import Packet
 _MESSAGE = re.compile(
     r"""^(?:(?P<time>\d+(?:\.\d+)?)\s+)?
     (?P<optional>\?\s*)?
-    (?P<left>[^\s<>]+)\s*(?P<arrow>->|<-|-x|x-)\s*(?P<right>[^\s<>]+)\s+
+    (?P<left>[^\s<>]+)\s+(?P<arrow>->|<-|-x|x-)\s+(?P<right>[^\s<>]+)\s+
     (?P<what>\S+)(?:\s+(?P<rest>.*))?$""",
     re.VERBOSE,
 )

@@ -55,6 +55,8 @@ class Network:
         #: Names that virtual hosts resolve: host name -> addresses in the order they are to be tried.
         self.names: dict[str, list[Address]] = {}
         self.nodes: dict[str, Node] = {}
+        #: Who gets packets for addresses that nobody has, if anybody.
+        self.elsewhere: Node | None = None
         self._default_link = Link(**link)
         self._links: dict[tuple[str, str], Link] = {}
         self._by_address: dict[Address, Node] = {}
@@ -209,12 +211,15 @@ class Network:
             self.timeline.at_us(moment_us, self._deliver, packet, link.corrupted(data, self.dice))
         return packet
 
+    def _holder(self, address: Address) -> Node | None:
+        return self._by_address.get(address, self.elsewhere)
+
     def _name_of(self, address: Address) -> str:
-        node = self._by_address.get(address)
+        node = self._holder(address)
         return node.name if node is not None else str(address)
 
     def _deliver(self, packet: Packet, data: bytes) -> None:
-        receiver = self._by_address.get(packet.destination_address)
+        receiver = self._holder(packet.destination_address)
         packet.arrived_us = self.timeline.now_us
         if receiver is not None and receiver.name not in self._unplugged:
             packet.fate = "delivered"

@@ -155,14 +155,13 @@ def _site_of(routing: Routing, modules: Modules | None) -> Site:
         return Site.load(routing)
     if isinstance(routing, str):
         return Site.of_text(routing, "<test>") if "\n" in routing else Site.load(routing)
+    routes: Any = routing
     if inspect.iscoroutinefunction(routing):
-        routes: Routes = PythonRoutes(main=routing)
-    elif hasattr(routing, "main"):
-        routes = routing
-    else:
+        routes = PythonRoutes(main=routing)
+    elif not hasattr(routing, "main"):
         raise TypeError(
-            f"a server cannot run {routing!r}: give it a script's path or text, a routes file, a Site, routes, "
-            "or an async function"
+            f"a server cannot run {routing!r}: give it a script's path or text, a routes file, a Site, "
+            "routes, or an async function"
         )
     return Site("<test>", routes, Modules() if modules is None else modules, Settings())
 
