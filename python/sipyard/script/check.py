@@ -119,6 +119,8 @@ def _reader_of(modules: Modules, loading: Loading) -> Callable[[str], Callable[[
         return None
 
     def reader(text: str) -> Callable[[Context], str | int | None]:
+        if text.lower() in ("$?", "$retcode"):
+            return lambda msg: msg.retcode
         if text[0] == "$":
             return attribute_reader(attribute_name(text))
         path = parse_select(text)

@@ -396,10 +396,12 @@ class Compiler:
         if isinstance(value, Call):
             snippet = _snippet_of(value)
             result = self._snippet(snippet, place)
+            as_int = {"bool": "(1 if v else -1)", "none": "(1 if v is None else 1)"}.get(snippet.returns, "v")
+            if self.keeps:
+                as_int = f"keep(msg, {as_int})"
             if snippet.returns == "int":
                 self.raises = True
-                return "assign_result", self._value("(v or stop())", place, v=result)
-            as_int = {"bool": "(1 if v else -1)", "none": "(1 if v is None else 1)"}.get(snippet.returns, "v")
+                as_int = f"({as_int} or stop())"
             return "assign_result", self._value(as_int, place, v=result)
         if isinstance(value, RouteCall):
             self.raises = True

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
 from sipyard.arguments import ArgumentError, number_of
-from sipyard.attributes import Attribute, Name, Value
+from sipyard.attributes import ALL_VALUES, Attribute, Name, Value
 from sipyard.errors import ScriptError
 from sipyard.regex import Regex
 
@@ -23,7 +23,10 @@ Reader = Callable[["Context"], Value | None]
 Test = Callable[["Context"], bool]
 
 METHODS = frozenset(
-    ["ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE"]
+    {
+        *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH"),
+        *("REFER", "REGISTER", "SUBSCRIBE", "UPDATE"),
+    }
 )
 """Methods in their own spelling: such a one equals no other, so it need not be folded to compare."""
 MAX_LEN = 65535
@@ -89,7 +92,8 @@ def keep(msg: Context, result: int) -> int:
 
 
 def too_deep(name: str) -> NoReturn:
-    """Routes that call each other without end."""
+    """Routes that call each other without end. SER goes on with the statement after the call; two such calls
+    in one route would then run 2^100 times, so here the message ends with an error."""
     raise ScriptError(f"route[{name}]: more than {MAX_NESTING} routes are nested")
 
 
@@ -99,11 +103,19 @@ def too_deep(name: str) -> NoReturn:
 def single(name: Name) -> Reader:
     """The value for a comparison: None when it is missing, or has several values and no index was written."""
 
+    if name.index is not None and name.index != ALL_VALUES:
+
+        def read_indexed(msg: Context) -> Value | None:
+            found = msg.attributes.select(name) if msg.has_attributes else None
+            return found[0].value if found else None
+
+        return read_indexed
+
     def read(msg: Context) -> Value | None:
         if not msg.has_attributes:
             return None
-        found = msg.attributes.select(name)
-        return found[0].value if len(found) == 1 else None
+        values = msg.attributes.values(name)
+        return values[0] if len(values) == 1 else None
 
     return read
 
