@@ -41,6 +41,10 @@ pub fn response_to(request: &Message, response: &Response<'_>, out: &mut Vec<u8>
     copy_to(request, response.to_tag, out);
     copy(request, HeaderName::CallId, out);
     copy(request, HeaderName::CSeq, out);
+    if response.status == 100 {
+        // RFC 3261 §8.2.6.1: a 100 repeats the Timestamp.
+        request.by_name(b"Timestamp").for_each(|field| header("Timestamp", field.value, out));
+    }
     out.extend_from_slice(response.headers);
     end(response.body, out);
 }

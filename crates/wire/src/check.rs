@@ -4,7 +4,6 @@
 use crate::error::{ErrorKind, ParseError};
 use crate::header_name::HeaderName;
 use crate::message::Message;
-use crate::name_addr::NameAddr;
 use crate::uri::Uri;
 
 impl Message {
@@ -24,8 +23,10 @@ impl Message {
             let at = self.first(HeaderName::CSeq).map_or(0, |field| field.value_start);
             return Err(ParseError::value(HeaderName::CSeq, at, "CSeq names another method"));
         }
-        self.check_request_uri()?;
-        self.check_contacts()
+        if let Some(hops) = self.max_forwards() {
+            hops?;
+        }
+        self.check_request_uri()
     }
 
     fn check_singles(&self) -> Result<(), ParseError> {
@@ -48,20 +49,6 @@ impl Message {
         if !uri.headers.is_empty() {
             // RFC 3261 §19.1.1: headers are not allowed in a request URI.
             return Err(ParseError::bad(ErrorKind::Uri, start as usize, "Headers in the request URI"));
-        }
-        Ok(())
-    }
-
-    /// The first Contact of a request that sets the remote target must at least be readable: a proxy that passes it on
-    /// broken breaks the dialog.
-    fn check_contacts(&self) -> Result<(), ParseError> {
-        let Some(field) = self.first(HeaderName::Contact) else { return Ok(()) };
-        if field.value == b"*" {
-            return Ok(());
-        }
-        for value in self.values(HeaderName::Contact) {
-            let value = value?;
-            NameAddr::parse(value.text).map_err(|error| error.at(value.start, HeaderName::Contact))?;
         }
         Ok(())
     }

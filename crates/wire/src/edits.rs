@@ -152,18 +152,34 @@ impl Edits {
         self.splices.iter().any(|splice| splice.start <= start && splice.end >= end && splice.end > splice.start)
     }
 
-    /// Removes one value of a comma list; the field goes with its last value. Other removals are respected.
+    /// Removes one value of a comma list; the field goes with its last value. Other removals are respected, in whatever
+    /// order they were made.
     pub fn remove_value(&mut self, message: &Message, id: HeaderName, value: &Value<'_>) {
-        let others_gone = message
+        let mut kept_before = false;
+        let mut next_kept = None;
+        let mut splices = self.splices.iter().filter(|splice| splice.end > splice.start).peekable();
+        let mut covered_to = 0;
+        let field_values = message
             .values(id)
             .filter_map(Result::ok)
             .skip_while(|other| other.field < value.field)
-            .take_while(|other| other.field == value.field)
-            .all(|other| other.start == value.start || self.covers(other.start, other.end));
-        match message.field_at(value.field) {
-            Some(field) if others_gone => self.remove_field(&field),
-            _ if value.has_left => self.remove(value.lead, value.trail),
-            _ => self.remove(value.lead, value.trail + 1),
+            .take_while(|other| other.field == value.field);
+        for other in field_values {
+            while let Some(splice) = splices.next_if(|splice| splice.start <= other.start) {
+                covered_to = covered_to.max(splice.end);
+            }
+            let kept = covered_to < other.end && other.start != value.start;
+            if kept && other.start < value.start {
+                kept_before = true;
+            } else if kept {
+                next_kept = Some(other.start);
+                break;
+            }
+        }
+        match (kept_before, next_kept, message.field_at(value.field)) {
+            (false, None, Some(field)) => self.remove_field(&field),
+            (false, Some(next), _) => self.remove(value.lead, next),
+            _ => self.remove(value.lead, value.trail),
         }
     }
 
@@ -217,10 +233,11 @@ impl Edits {
         };
         let mut extras = extras.iter().peekable();
         for splice in &self.splices {
-            while let Some(extra) = extras.next_if(|extra| extra.start <= splice.start) {
+            let (start, end) = within(message, splice);
+            while let Some(extra) = extras.next_if(|extra| extra.start <= start) {
                 emit(extra.start, extra.end, extra.text);
             }
-            emit(splice.start, splice.end, &splice.text);
+            emit(start, end, &splice.text);
         }
         for extra in extras {
             emit(extra.start, extra.end, extra.text);
@@ -253,16 +270,17 @@ impl Edits {
         let mut at = body;
         let mut length = message.body_end() - body;
         for splice in touched {
-            let (start, end) = (splice.start.max(at), splice.end.max(at).min(message.body_end()));
+            let (start, end) = within(message, splice);
+            let (start, end) = (start.max(at), end.max(at));
             length = length + splice.text.len() - end.saturating_sub(start);
             at = at.max(end);
         }
         match message.first(HeaderName::ContentLength) {
-            Some(field) => {
+            Some(field) if !self.covers(field.value_start, field.value_end) => {
                 write_number(length as u32, text);
                 Some((field.value_start, field.value_end))
             }
-            None => {
+            _ => {
                 text.extend_from_slice(b"Content-Length: ");
                 write_number(length as u32, text);
                 text.extend_from_slice(b"\r\n");
@@ -270,6 +288,13 @@ impl Edits {
             }
         }
     }
+}
+
+/// A splice's range as far as it may reach: one that starts in the header leaves the empty line alone, one in the body
+/// ends with it.
+fn within(message: &Message, splice: &Splice) -> (usize, usize) {
+    let limit = if splice.start < message.body_offset() { message.headers_end() } else { message.body_end() };
+    (splice.start.min(limit), splice.end.min(limit))
 }
 
 /// The top Via's value with a mark set; used for responses that we make ourselves.

@@ -115,9 +115,12 @@ impl StreamFramer {
     }
 
     fn find_header_end(&mut self) -> Result<(), FrameError> {
+        if self.searched == 0 {
+            // Line ends before a message belong to none (RFC 3261 §7.5).
+            let blank = self.buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            let _ = self.buffer.split_to(blank);
+        }
         let from = self.searched.saturating_sub(3);
-        let start = self.buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        let from = from.max(start);
         let found = self.buffer.get(from..).and_then(header_end).map(|end| from + end);
         self.searched = self.buffer.len();
         let header = found.unwrap_or(self.buffer.len());

@@ -40,7 +40,7 @@ fn bad(kind: ErrorKind, offset: usize, reason: &'static str) -> ParseError {
     ParseError::bad(kind, offset, reason)
 }
 
-/// A line: its end without and with the line break.
+/// A line: its end without and with the line break, which is CRLF or LF.
 fn line(data: &[u8], start: usize) -> Option<(usize, usize)> {
     let feed = start + memchr::memchr(b'\n', data.get(start..)?)?;
     let end = if feed > start && data.get(feed - 1) == Some(&b'\r') { feed - 1 } else { feed };
@@ -70,13 +70,17 @@ pub(crate) fn index(data: &[u8], limits: &Limits) -> (Result<(), ParseError>, Op
 fn start_line(data: &[u8], begin: usize, end: usize) -> Result<(StartLine, Option<ParseError>), ParseError> {
     let text = data.get(begin..end).unwrap_or_default();
     if is_status_line(text) {
+        if let Some(at) = stray_return(text) {
+            return Err(ParseError { status: 0, ..bad(ErrorKind::StartLine, begin + at, "Bare carriage return") });
+        }
         return status_line(text, begin).map(|line| (line, None));
     }
     let not_sip = ParseError { status: 0, ..bad(ErrorKind::NotSip, begin, "Not a SIP message") };
     let Some(space) = memchr::memchr(b' ', text) else { return Err(not_sip) };
-    let Some(last) = memchr::memrchr(b' ', text) else { return Err(not_sip) };
-    let trailing = text.ends_with(b" ");
-    let version = if trailing { b"SIP/2.0" } else { text.get(last + 1..).unwrap_or_default() };
+    let trimmed = text.trim_ascii_end();
+    let trailing = trimmed.len() < text.len();
+    let Some(last) = memchr::memrchr(b' ', trimmed) else { return Err(not_sip) };
+    let version = trimmed.get(last + 1..).unwrap_or_default();
     let is_sip = version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
     let method = text.get(..space).unwrap_or_default();
     if !is_sip || !is_token(method) {
@@ -113,13 +117,19 @@ fn status_line(text: &[u8], begin: usize) -> Result<StartLine, ParseError> {
     Ok(StartLine::Response { status, reason: (reason.0 as u32, reason.1 as u32) })
 }
 
+/// Reads the fields. All line ends must be of the start line's kind: a bare LF among CRLFs is a line end to some parsers
+/// and part of a value to others, so that no two of them would see the same header.
 fn header_fields(data: &[u8], index: &mut Index, mut at: usize, limits: &Limits) -> Result<(), ParseError> {
+    let line_end = if data.get(at.wrapping_sub(2)) == Some(&b'\r') { 2 } else { 1 };
     loop {
         index.headers_end = at;
         index.body = at;
         let Some((mut end, mut next)) = line(data, at) else {
             return Err(bad(ErrorKind::Length, at, "Message ends within its header"));
         };
+        if next - end != line_end {
+            return Err(bad(ErrorKind::HeaderLine, end, "Line ends of two kinds"));
+        }
         if end == at {
             index.body = next;
             return Ok(());
@@ -130,7 +140,8 @@ fn header_fields(data: &[u8], index: &mut Index, mut at: usize, limits: &Limits)
         // RFC 3261 §7.3.1: a line that starts with white space continues the one before.
         while matches!(data.get(next), Some(b' ' | b'\t')) {
             match line(data, next) {
-                Some((folded, after)) => (end, next) = (folded, after),
+                Some((folded, after)) if after - folded == line_end => (end, next) = (folded, after),
+                Some((folded, _)) => return Err(bad(ErrorKind::HeaderLine, folded, "Line ends of two kinds")),
                 None => return Err(bad(ErrorKind::Length, next, "Message ends within its header")),
             }
         }

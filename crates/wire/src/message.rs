@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::error::{ErrorKind, Malformed, ParseError};
 use crate::header_name::HeaderName;
 use crate::index::{self, Index, RawField, StartLine};
-use crate::lexer::{is_token, number, skip_lws, trim};
+use crate::lexer::{is_lws, is_token, number, skip_lws, trim};
 use crate::method::Method;
 use crate::name_addr::NameAddr;
 use crate::values::{Value, Values};
@@ -327,7 +327,11 @@ impl Message {
     /// Call-ID.
     #[inline]
     pub fn call_id(&self) -> Result<&[u8], ParseError> {
-        self.required(HeaderName::CallId).map(|field| field.value)
+        let field = self.required(HeaderName::CallId)?;
+        if field.value.iter().any(|byte| is_lws(*byte)) {
+            return Err(ParseError::value(HeaderName::CallId, field.value_start, "White space in Call-ID"));
+        }
+        Ok(field.value)
     }
 
     fn address(&self, id: HeaderName) -> Result<NameAddr<'_>, ParseError> {

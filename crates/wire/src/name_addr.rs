@@ -1,7 +1,7 @@
 //! `name-addr` and `addr-spec` with parameters (RFC 3261 §20.10): From, To, Contact, Route and their like.
 
 use crate::error::{ErrorKind, ParseError};
-use crate::lexer::{is_lws, is_token_byte, skip_lws, skip_quoted, trim_range};
+use crate::lexer::{is_lws, is_token_byte, skip_lws, skip_quoted, trim, trim_range};
 use crate::params::Params;
 use crate::uri::Uri;
 
@@ -31,7 +31,9 @@ impl<'a> NameAddr<'a> {
     pub fn parse(text: &'a [u8]) -> Result<NameAddr<'a>, ParseError> {
         let address = NameAddr::scan(text)?;
         Uri::parse(address.uri).map_err(|error| ParseError { offset: error.offset + address.uri_offset, ..error })?;
-        Params::new(address.params).check()?;
+        // A lone semicolon at the end is common and harmless.
+        let params = trim(address.params);
+        Params::new(params.strip_suffix(b";").unwrap_or(params)).check()?;
         if !address.bracketed && address.uri.contains(&b'?') && Uri::parse(address.uri)?.headers != b"" {
             // RFC 3261 §20: a URI with a question mark must stand in angle brackets.
             return Err(bad(address.uri_offset, "URI with headers outside angle brackets"));
@@ -49,9 +51,9 @@ impl<'a> NameAddr<'a> {
                 return Err(bad(at, "Display name without address"));
             }
         } else {
-            at += text
-                .get(at..)
-                .map_or(0, |rest| rest.iter().take_while(|byte| is_token_byte(**byte) || is_lws(**byte)).count());
+            at += text.get(at..).map_or(0, |rest| {
+                rest.iter().take_while(|byte| is_token_byte(**byte) || is_lws(**byte) || !byte.is_ascii()).count()
+            });
         }
         if text.get(at) == Some(&b'<') {
             let (display_start, display_end) = trim_range(text, start, at);

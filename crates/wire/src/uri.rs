@@ -113,7 +113,7 @@ impl<'a> Uri<'a> {
             return false;
         }
         if !self.is_sip() {
-            return self.user == other.user
+            return same_option(self.user, other.user, same_number)
                 && self.host == other.host
                 && self.parameters.eq_ignore_ascii_case(other.parameters);
         }
@@ -147,6 +147,12 @@ fn same_option(one: Option<&[u8]>, two: Option<&[u8]>, same: fn(&[u8], &[u8]) ->
     }
 }
 
+/// Telephone numbers are equal without their visual separators (RFC 3966 §4).
+fn same_number(one: &[u8], two: &[u8]) -> bool {
+    let digits = |text: &[u8]| text.iter().copied().filter(|byte| !b"-.()".contains(byte)).collect::<Vec<u8>>();
+    digits(one).eq_ignore_ascii_case(&digits(two))
+}
+
 /// Equal after exactly one unescaping; case counts.
 fn same_escaped(one: &[u8], two: &[u8]) -> bool {
     compare_unescaped(one, two, |a, b| a == b)
@@ -160,7 +166,10 @@ fn compare_unescaped(mut one: &[u8], mut two: &[u8], same: fn(u8, u8) -> bool) -
     loop {
         match (unescape_byte(one), unescape_byte(two)) {
             (None, None) => return true,
-            (Some((a, a_length)), Some((b, b_length))) if same(a, b) => {
+            // An escaped reserved character is not the character itself (§19.1.4).
+            (Some((a, a_length)), Some((b, b_length)))
+                if same(a, b) && (a_length == b_length || !b";/?:@&=+$,%".contains(&a)) =>
+            {
                 one = one.get(a_length..).unwrap_or_default();
                 two = two.get(b_length..).unwrap_or_default();
             }

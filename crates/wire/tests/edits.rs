@@ -57,6 +57,49 @@ fn values_of_a_list_go_one_by_one_and_the_field_with_the_last() {
 }
 
 #[test]
+fn values_go_in_any_order() {
+    let all = ["a", "b", "c", "d"];
+    for first in 0..4 {
+        for second in (0..4).filter(|second| *second != first) {
+            let message =
+                parse(&INVITE.replace("<sip:p1;lr>, <sip:p2;lr>", "a,  b , c,d").replace("Route: <sip:p3;lr>\r\n", ""));
+            let mut edits = Edits::default();
+            for index in [first, second] {
+                let value = message.values(HeaderName::Route).nth(index).unwrap().unwrap();
+                edits.remove_value(&message, HeaderName::Route, &value);
+            }
+            let again = parse(&written(&message, &edits));
+            let left: Vec<_> = again.values(HeaderName::Route).map(|value| value.unwrap().text.to_vec()).collect();
+            let expected: Vec<_> =
+                (0..4).filter(|at| *at != first && *at != second).map(|at| all[at].as_bytes()).collect();
+            assert_eq!(left, expected, "without {first} and {second}");
+        }
+    }
+}
+
+#[test]
+fn edits_stay_within_the_message() {
+    let message = parse(&INVITE.replace("body", "bodyTRAILING"));
+    for offset in [message.body_end() + 3, 100_000] {
+        let mut edits = Edits::default();
+        edits.insert(offset, Bytes::from_static(b"+"));
+        assert!(written(&message, &edits).ends_with("Content-Length: 5\r\n\r\nbody+"), "{}", written(&message, &edits));
+    }
+    let mut edits = Edits::default();
+    edits.remove(message.headers_end(), message.body_offset() + 2);
+    assert!(written(&message, &edits).ends_with("\r\n\r\nbody"), "the empty line stays");
+}
+
+#[test]
+fn a_removed_content_length_comes_back_with_a_new_body() {
+    let message = parse(INVITE);
+    let mut edits = Edits::default();
+    edits.remove_field(&message.first(HeaderName::ContentLength).unwrap());
+    edits.set_body(&message, Bytes::from_static(b"12345"));
+    assert!(written(&message, &edits).ends_with("X-Odd :  kept  \r\nContent-Length: 5\r\n\r\n12345"));
+}
+
+#[test]
 fn the_second_value_alone_can_go() {
     let message = parse(INVITE);
     let mut edits = Edits::default();

@@ -55,6 +55,7 @@ fn uris_compare_as_the_rfc_says() {
     let same = [
         ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtlanTa.CoM;Transport=tcp"),
         ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+        ("tel:+1-(201)-555", "tel:+1201555"),
         ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;newparam=5"),
         (
             "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
@@ -73,6 +74,8 @@ fn uris_compare_as_the_rfc_says() {
         ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
         ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
         ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
+        ("sip:a%3Bb@h", "sip:a;b@h"),
+        ("tel:+1-201", "tel:+1202"),
         ("sip:value%2541@h", "sip:valueA@h"),
         ("sip:a%00b@h", "sip:a@h"),
     ];
@@ -120,7 +123,15 @@ fn vias_are_taken_apart() {
 #[test]
 fn lines_that_other_parsers_could_read_differently_are_refused() {
     let with = |line: &str| parse(format!("OPTIONS sip:h SIP/2.0\r\nVia: SIP/2.0/UDP h\r\n{line}\r\n\r\n"));
-    for line in ["X\x01Y: 1", "X Y: 1", ": 1", "no colon", "X: a\rX-Internal: 1", "X: a\r\r\n X-Internal: 1"] {
+    for line in [
+        "X\x01Y: 1",
+        "X Y: 1",
+        ": 1",
+        "no colon",
+        "X: a\rX-Internal: 1",
+        "X: a\r\r\n X-Internal: 1",
+        "X: a\nX-Internal: 1",
+    ] {
         assert_eq!(with(line).err(), Some(400), "{line:?}");
     }
     let spaced = with("X-Internal \t: 1").unwrap();
@@ -147,6 +158,8 @@ fn what_is_no_sip_is_not_answered() {
     for data in [
         &b"\x00\x01\x00\x00\x21\x12\xa4\x42\x00\x00"[..],
         b"GET / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1 \r\n\r\n",
+        b"SIP/2.0 200 OK\rX-Internal: 1\r\n\r\n",
         b"\x16\x03\x01\x02\x00\n",
         b"\r\n\r\n",
         b"\0\0\0\0",
