@@ -1,0 +1,153 @@
+"""The real server on loopback: sockets, loop, signals, command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+listen=udp:127.0.0.1:%d
+loadmodule "sl"
+loadmodule "tm"
+route {
+    if (method == "MESSAGE") { exec("sleep 0.3"); }
+    sl_reply("200", "OK");
+}
+"""
+OPTIONS = (
+    "{method} sip:127.0.0.1 SIP/2.0\r\n"
+    "Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{branch}\r\n"
+    "From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\n"
+    "Call-ID: {branch}@127.0.0.1\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def running(*arguments: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """`sipyard run` until the block ends; it has said that it listens when the block begins."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sipyard.cli", "run", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=directory,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert process.stdout is not None
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        else:
+            pytest.fail("it did not start:\n" + "".join(lines))
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+class Phone:
+    """A socket that asks and waits for the answer."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(5)
+        self.server = ("127.0.0.1", port)
+
+    def send(self, method: str, branch: str) -> None:
+        text = OPTIONS.format(method=method, port=self.socket.getsockname()[1], branch=branch)
+        self.socket.sendto(text.encode(), self.server)
+
+    def receive(self) -> str:
+        return self.socket.recv(65536).decode()
+
+
+@pytest.mark.parametrize("threads", ["0", "1"])
+def test_it_serves_and_stops(tmp_path: Path, threads: str) -> None:
+    port = free_port()
+    (tmp_path / "ser.cfg").write_text(SCRIPT % port)
+    with running("ser.cfg", "--threads", threads, directory=tmp_path) as process:
+        phone = Phone(port)
+        phone.send("MESSAGE", "slow")
+        started = time.monotonic()
+        phone.send("OPTIONS", "quick")
+        assert "quick@" in phone.receive()
+        assert time.monotonic() - started < 0.25
+        assert "slow@" in phone.receive()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_the_command_line_beats_the_script(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "ser.cfg").write_text(SCRIPT % 1)
+    with running(
+        "ser.cfg", "-l", f"udp:127.0.0.1:{port}", "--pid-file", "pid", directory=tmp_path
+    ) as process:
+        phone = Phone(port)
+        phone.send("OPTIONS", "x")
+        assert phone.receive().startswith("SIP/2.0 200 OK\r\n")
+        assert int((tmp_path / "pid").read_text()) == process.pid
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    assert not (tmp_path / "pid").exists()
+
+
+def command(*arguments: str, directory: Path) -> tuple[int, str]:
+    """Run `sipyard …` to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sipyard.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=directory,
+        check=False,
+        timeout=30,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "ser.cfg").write_text(SCRIPT % port)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", port))
+        status, text = command("run", "ser.cfg", directory=tmp_path)
+    assert status == 1
+    assert f"cannot listen on udp:127.0.0.1:{port}" in text
+    assert "Traceback" not in text
+
+
+def test_check(tmp_path: Path) -> None:
+    (tmp_path / "good.cfg").write_text(SCRIPT % 5060)
+    (tmp_path / "bad.cfg").write_text("route {\n\tt_rely();\n}\n")
+    (tmp_path / "bad.py").write_text("x = 1\n")
+    assert command("check", "good.cfg", directory=tmp_path)[0] == 0
+    status, text = command("check", "bad.cfg", directory=tmp_path)
+    assert status == 1
+    assert "bad.cfg:2" in text
+    assert command("check", "bad.py", directory=tmp_path)[0] == 1
+    status, text = command("run", "bad.cfg", directory=tmp_path)
+    assert status == 1
+    assert "bad.cfg:2" in text
+    assert "Traceback" not in text
