@@ -11,6 +11,7 @@ mod clock;
 mod error_queue;
 mod interfaces;
 mod poll;
+mod signals;
 mod system;
 mod udp;
 
@@ -19,4 +20,5 @@ pub use clock::monotonic_micros;
 pub use error_queue::{ErrorBuffer, FailedDatagram};
 pub use interfaces::{interface_addresses, interface_index};
 pub use poll::{Epoll, EventFd, Interest, Ready, ReadyBuffer};
+pub use signals::block_signals;
 pub use udp::{Multicast, UdpOptions, UdpSocket};

@@ -1,0 +1,34 @@
+//! The core behind its lock, with the clock of whoever drives it.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sipyard_transaction::Micros;
+
+use crate::core::Core;
+
+struct Inner {
+    core: Mutex<Core>,
+    clock: Option<fn() -> Micros>,
+}
+
+/// A shared core. The lock is held only for one call into it.
+#[derive(Clone)]
+pub struct Handle(Arc<Inner>);
+
+impl Handle {
+    /// Share a core. With a clock each call sees the time, without one the core knows what it was told last.
+    pub fn new(core: Core, clock: Option<fn() -> Micros>) -> Handle {
+        Handle(Arc::new(Inner { core: Mutex::new(core), clock }))
+    }
+
+    /// Call into the core.
+    #[inline]
+    pub fn with<T>(&self, call: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.0.core.lock();
+        if let Some(clock) = self.0.clock {
+            core.tick(clock());
+        }
+        call(&mut core)
+    }
+}

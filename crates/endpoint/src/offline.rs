@@ -1,0 +1,68 @@
+//! The core with time and datagrams handed in: for tests, replays and dry runs. It is the same core, not a mock of it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use sipyard_transaction::{Flow, Listener, Micros, Protocol, Transmit};
+
+use crate::core::Core;
+use crate::handle::Handle;
+
+/// The driver that has neither sockets nor a clock.
+pub struct OfflineEndpoint {
+    handle: Handle,
+}
+
+impl OfflineEndpoint {
+    /// A new core; the same seed and calls give the same bytes.
+    pub fn new(seed: u64, queue_limit: usize) -> OfflineEndpoint {
+        OfflineEndpoint { handle: Handle::new(Core::new([seed, 0x5349_5059], queue_limit), None) }
+    }
+
+    /// The core.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Add a virtual listener; its index.
+    pub fn listen(&self, listener: Listener) -> u16 {
+        self.handle.with(|core| core.add_listener(listener))
+    }
+
+    /// A datagram arrives on a listener; false when there is no such listener.
+    pub fn receive(
+        &self,
+        now: Micros,
+        data: &[u8],
+        listener: u16,
+        remote: SocketAddr,
+        destination: Option<IpAddr>,
+    ) -> bool {
+        self.handle.with(|core| {
+            let Some(own) = core.listeners().get(usize::from(listener)) else { return false };
+            let address = destination.map_or(own.address, |ip| SocketAddr::new(ip, own.address.port()));
+            let flow = Flow { listener, protocol: Protocol::Udp, remote, connection: 0 };
+            core.receive(now, data, flow, address);
+            true
+        })
+    }
+
+    /// The network says that a datagram to `remote` could not be delivered.
+    pub fn transport_failed(&self, now: Micros, data: &[u8], remote: SocketAddr) {
+        self.handle.with(|core| core.transport_failed(now, data, remote));
+    }
+
+    /// Run all timers up to `now`.
+    pub fn advance(&self, now: Micros) {
+        self.handle.with(|core| core.advance(now));
+    }
+
+    /// When `advance` has something to do next.
+    pub fn next_timeout(&self) -> Option<Micros> {
+        self.handle.with(Core::next_timeout)
+    }
+
+    /// What is to be sent, up to `limit` messages.
+    pub fn poll_transmits(&self, limit: usize) -> Vec<Transmit> {
+        self.handle.with(|core| std::iter::from_fn(|| core.poll_transmit()).take(limit).collect())
+    }
+}
