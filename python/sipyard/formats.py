@@ -170,8 +170,9 @@ class Format:
         """A text without codes; a percent sign is one."""
         return cls(text, (text,))
 
-    def text(self, msg: Context) -> str:
-        """The text for a message."""
+    def text(self, msg: Context, clean: Callable[[str], str] | None = None) -> str:
+        """The text for a message; `clean` is given every value that the message decided, not what the script
+        wrote itself."""
         constant = self.constant
         if constant is not None:
             return constant
@@ -181,7 +182,8 @@ class Format:
                 out.append(part)
             else:
                 value = part(msg)
-                out.append(NULL if value is None else str(value))
+                text = NULL if value is None else str(value)
+                out.append(text if clean is None else clean(text))
         return "".join(out)
 
     def __repr__(self) -> str:
