@@ -14,22 +14,24 @@ METHOD = """\
 ## How it was measured
 
 `make bench` runs both servers on this machine in the same run, on loopback over UDP: 1000 users with one
-contact each (three for the fork), 129 bytes of SDP, 20 ms of ringing (60 ms for the fork), 100 ms of talking,
-no media. Kamailio is Debian's package with `-x fm -m 2048` and two UDP children; Sipyard is a release build on
-its defaults. Both run the scripts of the same name in `benches/kamailio` and `benches/sipyard`.
+contact each (three for the fork), 129 bytes of SDP, 20 ms of ringing (60 ms for the fork), 100 ms of
+talking, no media. Kamailio is Debian's package with `-x fm -m 2048` and two UDP children; Sipyard is a
+release build on its defaults. Both run the scripts of the same name in `benches/kamailio` and
+`benches/sipyard`.
 
 - **CPU** is user and system time of all processes of the server by their CPU clocks, over a window of
-  {window:.0f} s after {warm_up:.0f} s of warm-up, divided by rate × window; median of {rounds} rounds, the servers
-  in turn, order reversed every other round. sipp is caller and callee. A round counts only when every operation
-  succeeded and fewer than one in a thousand was retransmitted. A busy loop of idle priority keeps every core
-  awake.
-- **ratio** compares `rel`, the server's CPU over the load generator's own CPU in the same window: a machine's
-  clock may drift within minutes, and both drift together. Kamailio is 1.00.
-- **first answer** is the time from sending a request to the arrival of its first answer, by the kernel's time
-  stamps: 100 probes a second beside the load. Forwarded without state, it is the callee who answers first.
-- **highest rate** is the highest at which no operation failed and fewer than one in a thousand was retransmitted
-  in {search:.0f} s (doubling, then halving the interval to 4 %), with `benches/load` as caller and callee on the
-  same cores, because sipp would be the limit.
+  {window:.0f} s after {warm_up:.0f} s of warm-up, divided by rate × window; median of {rounds} rounds,
+  the servers in turn, order reversed every other round. sipp is caller and callee. A round counts only
+  when every operation succeeded and fewer than one in a thousand was retransmitted. A busy loop of idle
+  priority keeps every core awake.
+- **ratio** compares `rel`, the server's CPU over the load generator's own CPU in the same window: a
+  machine's clock may drift within minutes, and both drift together. Kamailio is 1.00.
+- **first answer** is the time from sending a request to the arrival of its first answer, by the kernel's
+  time stamps: 100 probes a second beside the load. Forwarded without state, it is the callee who answers
+  first.
+- **highest rate** is the highest at which no operation failed and fewer than one in a thousand was
+  retransmitted in {search:.0f} s (doubling, then halving the interval to 4 %), with `benches/load` as
+  caller and callee on the same cores, because sipp would be the limit.
 - **memory** is PSS after the last round, with the transactions of the last seconds still in it.
 - **growth** uses `benches/load` at 1000/s, over all users in turn.
 """

@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benches.script [FILE] [--calls 5000]
 
-The datagrams are handed to an `OfflineEndpoint`, so no system call is in the figures, and reading the bytes is
-not either (`receive` runs before the clock starts): it is the script, the modules, and the native commands that
-they call.
+The datagrams are handed to an `OfflineEndpoint`, so no system call is in the figures, and reading the bytes
+is not either (`receive` runs before the clock starts): it is the script, the modules, and the native commands
+that they call.
 """
 
 from __future__ import annotations

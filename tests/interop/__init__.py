@@ -1,0 +1,1 @@
+"""Calls with programs that nobody here wrote: sipp, baresip, sipsak, Kamailio."""
