@@ -23,12 +23,15 @@ fn with_reply_headers(headers: &[u8], draft: &Draft) -> Vec<u8> {
 }
 
 impl Core {
-    /// Make the transaction of a request (t_newtran).
+    /// Make the transaction of a request (t_newtran). When the table is full the request is answered 503.
     pub fn new_transaction(&mut self, incoming: &Incoming, draft: &SharedDraft) -> Option<NewTransaction> {
         let request = with_draft(incoming.request()?, &draft.lock());
         let outcome = self.layer.new_transaction(self.now, &request);
         if let NewTransaction::New(tx) | NewTransaction::Cancelled(tx) = outcome {
             self.keep(tx, Kept { draft: draft.clone(), incoming: incoming.clone() });
+        }
+        if outcome == NewTransaction::Full {
+            self.shed(&request, request.message.length());
         }
         Some(outcome)
     }
@@ -43,9 +46,12 @@ impl Core {
         self.layer.lookup_cancel(request)
     }
 
-    /// Deal with a CANCEL.
+    /// Deal with a CANCEL. When the table is full it is answered 503.
     pub fn relay_cancel(&mut self, request: &Request) -> CancelOutcome {
         let outcome = self.layer.relay_cancel(self.now, request);
+        if outcome == CancelOutcome::Full {
+            self.shed(request, request.message.length());
+        }
         self.take_events();
         outcome
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sipyard_transaction::{Advertised, Outgoing, RecordRoute};
-use sipyard_wire::{Edits, Field, HeaderName, Message, ParseError, Value};
+use sipyard_wire::{Edits, Field, HeaderName, Message, Params, ParseError, Value};
 
 use crate::lines::{whole_lines, LinesError};
 use crate::values::values_by_name;
@@ -151,10 +151,14 @@ impl Draft {
         true
     }
 
-    /// Ask for our Record-Route; false when it was asked for already.
-    pub fn record_route(&mut self, record_route: RecordRoute) -> bool {
+    /// Ask for our Record-Route; false when it was asked for already. It is always a loose one (RFC 3261 §16.6 step 4).
+    pub fn record_route(&mut self, mut record_route: RecordRoute) -> bool {
         let new = self.record_route.is_none();
         if new {
+            record_route.user = record_route.user.filter(|user| !user.is_empty());
+            if Params::new(&record_route.params).find(b"lr").is_none() {
+                record_route.params = [record_route.params.as_ref(), b";lr"].concat().into();
+            }
             self.record_route = Some(Arc::new(record_route));
         }
         new
@@ -224,7 +228,7 @@ impl Draft {
     }
 
     /// Replace all Route values; one line each, where the first Route stood or behind the Vias.
-    pub fn set_routes(&mut self, message: &Message, routes: &[&[u8]]) {
+    pub fn set_routes(&mut self, message: &Message, routes: &[Bytes]) {
         let place = match (message.first(HeaderName::Route), message.all(HeaderName::Via).last()) {
             (Some(Field { start, .. }), _) => start,
             (None, Some(Field { end, .. })) => end,

@@ -70,7 +70,7 @@ impl Core {
     }
 
     /// Too much waits: 503 (RFC 3261 §21.5.4), cheap and stateless.
-    fn shed(&mut self, request: &Request, size: usize) {
+    pub(crate) fn shed(&mut self, request: &Request, size: usize) {
         let headers = format!("Retry-After: {}\r\n", self.policy.retry_after);
         let reply = Reply { headers: headers.as_bytes(), ..Reply::new(503, b"Server overloaded") };
         if request.message.method() != Method::Ack && self.answer_modestly(request, &reply, size) {

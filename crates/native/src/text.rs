@@ -48,10 +48,16 @@ pub fn method_text<'py>(py: Python<'py>, method: Method<'_>) -> PyResult<Bound<'
     .clone())
 }
 
+/// No bytes: the default of a body.
+pub const NO_BYTES: &[u8] = b"";
+
 /// A `str` argument as bytes of the wire, borrowed from Python's own buffer where that is possible.
 pub struct Text<'a>(Cow<'a, [u8]>);
 
 impl Text<'_> {
+    /// No text.
+    pub const EMPTY: Text<'static> = Text(Cow::Borrowed(b""));
+
     /// The bytes.
     #[inline]
     pub fn bytes(&self) -> &[u8] {

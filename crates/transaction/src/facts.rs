@@ -2,7 +2,7 @@
 
 use crate::address::Target;
 use crate::config::Micros;
-use crate::event::{Request, TxId};
+use crate::event::{Arm, Request, TxId};
 use crate::io::Io;
 use crate::layer::Layer;
 use crate::transaction::{Client, Transaction};
@@ -90,6 +90,23 @@ impl Layer {
             replied: branch.replied,
             superseded: branch.superseded,
         })
+    }
+
+    /// What a transaction reports now.
+    pub fn armed(&self, id: TxId) -> Arm {
+        self.table.find(id).map_or(Arm::NONE, |tx| tx.arm)
+    }
+
+    /// The To-tag that responses made here carry, unless a script gives another or the request has one; `None` for a
+    /// transaction that is gone or our own.
+    pub fn local_tag_of(&self, id: TxId) -> Option<Vec<u8>> {
+        let tx = self.table.find(id).filter(|tx| !tx.is_local())?;
+        if let Some(tag) = &tx.local_tag {
+            return Some(tag.to_vec());
+        }
+        let mut tag = Vec::with_capacity(16);
+        crate::branch_id::hex(self.io.keys.stateful_tag(&tx.key), 16, &mut tag);
+        Some(tag)
     }
 
     /// All transactions, in order of their slots.

@@ -16,7 +16,7 @@ __all__ = [
     "EVENT_READ",
     "EVENT_WRITE",
     "FAILURE",
-    "RELAY_BAD_MESSAGE",
+    "FINAL",
     "RELAY_CANCELLED",
     "RELAY_FINAL",
     "RELAY_LOOP",
@@ -52,8 +52,11 @@ Nothing happens to the reply until `transaction.resume_reply(token, ...)`."""
 FAILURE: Final[int]
 """Event: all branches failed and the failure route is armed. (FAILURE, picked reply or None, transaction,
 status, branch). Nothing is sent upstream until `transaction.resume_failure()`."""
+FINAL: Final[int]
+"""Event: an armed transaction sent its final reply upstream. (FINAL, relayed reply or None for one made here,
+transaction, status, 0)."""
 ENDED: Final[int]
-"""Event: an armed transaction got its final status. (ENDED, None, transaction, final status, 0)."""
+"""Event: the core has forgotten an armed transaction. (ENDED, None, transaction, final status or 0, 0)."""
 STRAY_REPLY: Final[int]
 """Event: a reply of no transaction, only with `configure(onreply=True)`. (STRAY_REPLY, reply, None, 0, 0).
 """
@@ -75,8 +78,6 @@ RELAY_TOO_MANY: Final[int]
 """`relay`: more branches than `max_branches` (-5)."""
 RELAY_LOOP: Final[int]
 """`relay`: the request was here before, unchanged; answer it with 482 (-6, RFC 5393)."""
-RELAY_BAD_MESSAGE: Final[int]
-"""`relay`, `forward`: the message cannot be written as asked (-7)."""
 
 EVENT_READ: Final[int]
 """Readiness of a foreign descriptor in `Endpoint.wait`, as in `selectors` (1)."""
@@ -444,7 +445,7 @@ class Branch:
 class Transaction:
     """A server transaction with its response context (RFC 3261 §16.7, §17.2). Compares by identity of `id`.
 
-    When the core has forgotten it, properties show the last known facts and commands do nothing (False, 0).
+    When the core has forgotten it, facts read as 0, False and "terminated" and commands do nothing (False, 0).
     """
 
     @property
@@ -497,7 +498,12 @@ class Transaction:
         """Send these branches in parallel; each fails over along its targets. Returns how many were sent,
         or one of the negative RELAY_ constants."""
     def arm(
-        self, *, reply: bool | None = None, failure: bool | None = None, ended: bool | None = None
+        self,
+        *,
+        reply: bool | None = None,
+        failure: bool | None = None,
+        final: bool | None = None,
+        ended: bool | None = None,
     ) -> None:
         """Which events to raise; None leaves as it is. `failure` is disarmed when it is raised."""
     def resume_reply(self, token: int, forward: bool = True, message: Message | None = None) -> None:
@@ -546,8 +552,6 @@ class _Settings(TypedDict, total=False):
     fr_timer: float
     fr_inv_timer: float
     wait_timer: float
-    max_inv_lifetime: float
-    max_noninv_lifetime: float
     restart_fr_on_each_reply: bool
     aggregate_challenges: bool
     best_response: Literal["2.0", "0.9"]
@@ -561,7 +565,7 @@ class _Settings(TypedDict, total=False):
     syn_branch: bool
     dns_failover: bool
     double_record_route: bool
-    auto_trying: bool
+    loop_detection: bool
     aliases: list[tuple[str, int, str | None]]
     onreply: bool
     answer_malformed: bool

@@ -24,7 +24,6 @@ _FAULTS: Final = {
     native.RELAY_CANCELLED: Fault.CANCELLED,
     native.RELAY_TOO_MANY: Fault.TOO_MANY_BRANCHES,
     native.RELAY_LOOP: Fault.LOOP,
-    native.RELAY_BAD_MESSAGE: Fault.BAD_REQUEST,
 }
 TRYING: Final = "trying -- your call is important to us"
 
