@@ -21,6 +21,14 @@ RINGING = """
     ss1 -> alice  180 F8
 """
 
+SILENT = """
+failure_route[SILENT] {
+    if (t_branch_timeout()) {
+        t_reply("480", "No Response");
+    }
+}
+"""
+
 
 def test_no_answer(cast: Cast) -> None:
     """§3.8: Bob does not answer and Alice gives up. Each hop answers the CANCEL itself and acknowledges the
@@ -85,7 +93,7 @@ def test_no_response_from_user_agent(network: Network) -> None:
     script answers 480, as in the RFC's flow."""
     script = (HERE / "proxy.cfg").read_text()
     script = script.replace("if (!t_relay())", 't_on_failure("SILENT");\n    if (!t_relay())')
-    script += 'failure_route[SILENT] {\n    if (t_branch_timeout()) {\n        t_reply("480", "No Response");\n    }\n}\n'
+    script += SILENT
     proxy = network.server(
         script, address="10.2.0.1:5060", aliases=["biloxi.example.com"], settings={"fr_timer": 32.0}
     )

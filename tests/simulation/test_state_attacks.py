@@ -198,7 +198,8 @@ def test_s5_a_branch_in_other_letters(scene: Scene) -> None:
 
 STRAY = (
     "SIP/2.0 200 OK\r\nVia: {top}\r\nVia: SIP/2.0/UDP {second}\r\nFrom: <sip:a@example.com>;tag=1\r\n"
-    "To: <sip:b@example.com>;tag=2\r\nCall-ID: stray@example.com\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+    "To: <sip:b@example.com>;tag=2\r\nCall-ID: stray@example.com\r\nCSeq: 1 INVITE\r\n"
+    "Content-Length: 0\r\n\r\n"
 )
 
 
