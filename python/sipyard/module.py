@@ -325,6 +325,8 @@ class Module:
     name: ClassVar[str] = ""
     requires: ClassVar[tuple[str, ...]] = ()
     functions: ClassVar[Mapping[str, Function]] = {}
+    variants: ClassVar[Mapping[str, tuple[Function, ...]]] = {}
+    """All declarations of a name; a function may differ between the generations."""
     parameters: ClassVar[Mapping[str, Parameter[Any]]] = {}
     rpcs: ClassVar[Mapping[str, Rpc]] = {}
     selects: ClassVar[Mapping[str, Select]] = {}
@@ -332,6 +334,7 @@ class Module:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         functions, parameters = dict(cls.functions), dict(cls.parameters)
+        variants = dict(cls.variants)
         rpcs, selects = dict(cls.rpcs), dict(cls.selects)
         for attribute, value in list(vars(cls).items()):
             for mark in (value,) if isinstance(value, Parameter) else tuple(getattr(value, _MARK, ())):
@@ -339,12 +342,15 @@ class Module:
                     parameters.update(dict.fromkeys((mark.name, *mark.names), mark))
                 elif isinstance(mark, _FunctionMark):
                     declared = _function(attribute, value, mark)
-                    functions.update(dict.fromkeys((mark.name, *mark.names), declared))
+                    for name in (mark.name, *mark.names):
+                        functions[name] = declared
+                        variants[name] = (*variants.get(name, ()), declared)
                 elif isinstance(mark, _RpcMark):
                     rpcs[mark.name] = Rpc(mark.name, mark.old_name, attribute, inspect.getdoc(value) or "")
                 elif isinstance(mark, _SelectMark):
                     selects[mark.root] = Select(mark.root, attribute, inspect.getdoc(value) or "")
         cls.functions, cls.parameters, cls.rpcs, cls.selects = functions, parameters, rpcs, selects
+        cls.variants = variants
 
     def __init__(self) -> None:
         self.generation: Generation = Generation.SER_2_0

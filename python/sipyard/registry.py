@@ -104,9 +104,9 @@ class Modules:
     def function(self, name: str) -> tuple[Module, Function] | None:
         """Who exports a script function in this generation; the module loaded last wins, as in SER."""
         for module in reversed(self.loaded.values()):
-            declared = module.functions.get(name)
-            if declared is not None and self.generation & declared.generations:
-                return module, declared
+            for declared in reversed(module.variants.get(name, ())):
+                if self.generation & declared.generations:
+                    return module, declared
         return None
 
     def select(self, root: str) -> tuple[Module, Select] | None:
