@@ -43,7 +43,7 @@ async def main(msg: Context) -> None:
     if msg.message.method == "REGISTER":
         await registrar.save_contacts(msg, "location")
         return
-    if await registrar.lookup_contacts(msg, "location") < 0:
+    if registrar.lookup_contacts(msg, "location") < 0:
         sl.sl_reply(msg, 404, "Not Found")
         return
     if msg.message.method == "INVITE":
@@ -64,6 +64,6 @@ async def unanswered(msg: Context) -> None:
     if tm.t_check_status(msg, BUSY_OR_SILENT) > 0:
         msg.revert_uri()
         msg.rewrite_user("voicemail")
-        if await registrar.lookup_contacts(msg, "location") > 0:
+        if registrar.lookup_contacts(msg, "location") > 0:
             msg.append_branch()
             await tm.t_relay(msg)

@@ -357,6 +357,14 @@ class Module:
         self._values: dict[str, object] = {}
         self._needed: dict[str, Module] = {}
 
+    def __getattr__(self, name: str) -> Any:
+        """Script functions by any of their names, for routes written in Python. Asked only when there is no
+        attribute of that name."""
+        for declared in reversed(type(self).variants.get(name, ())):
+            if declared.attribute != name and self.generation & declared.generations:
+                return getattr(self, declared.attribute)
+        raise AttributeError(f"module {type(self).name} has no function or attribute {name}")
+
     def need(self, name: str) -> Any:
         """Another module that `requires` names. Typed Any: the caller says by a Protocol what it expects."""
         try:
