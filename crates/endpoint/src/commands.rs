@@ -46,6 +46,17 @@ impl Core {
         self.layer.lookup_cancel(request)
     }
 
+    /// Live INVITE transactions of a Call-ID and CSeq number. It looks at all of them.
+    pub fn find_invites(&self, call_id: &[u8], number: u32) -> Vec<TxId> {
+        let is_meant = |tx: &TxId| {
+            let Some(facts) = self.layer.facts(*tx).filter(|facts| facts.is_invite) else { return false };
+            let Some(request) = facts.request else { return false };
+            let message = &request.message;
+            message.call_id() == Ok(call_id) && message.cseq().is_ok_and(|cseq| cseq.number == number)
+        };
+        self.layer.transactions().filter(is_meant).collect()
+    }
+
     /// Deal with a CANCEL. When the table is full it is answered 503.
     pub fn relay_cancel(&mut self, request: &Request) -> CancelOutcome {
         let outcome = self.layer.relay_cancel(self.now, request);

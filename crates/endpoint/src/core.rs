@@ -190,7 +190,8 @@ impl Core {
     ) -> Result<Target, TargetError> {
         let fits = |one: &Listener| one.protocol == protocol && one.address.is_ipv4() == remote.is_ipv4();
         let has_group = || self.listeners().iter().any(|one| fits(one) && one.address.ip().is_multicast());
-        if !sipyard_transaction::is_sane(remote) && !(remote.ip().is_multicast() && has_group()) {
+        let may_be_reached = sipyard_transaction::is_sane(remote) || remote.ip().is_multicast() && has_group();
+        if !may_be_reached {
             return Err(TargetError::Forbidden);
         }
         let mut candidates = self.listeners().iter().enumerate().filter(|(_, one)| fits(one));

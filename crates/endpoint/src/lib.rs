@@ -49,5 +49,5 @@ pub use online::{Endpoint, ReadyDescriptor};
 pub use own_requests::RequestError;
 pub use resolve::{destination, numeric_host, Destination};
 pub use settings::{protocol, Setting};
-pub use values::values_by_name;
 pub use sipyard_transport::Interest;
+pub use values::values_by_name;

@@ -52,11 +52,7 @@ impl Endpoint {
                 tos: options.tos,
                 receive_buffer: options.receive_buffer,
                 reuse_port: options.reuse_port,
-                multicast: Multicast {
-                    interface,
-                    ttl: options.multicast_ttl,
-                    loopback: options.multicast_loopback,
-                },
+                multicast: Multicast { interface, ttl: options.multicast_ttl, loopback: options.multicast_loopback },
             },
         )?;
         self.adopt(udp, interface, options)
@@ -65,11 +61,8 @@ impl Endpoint {
     fn adopt(&self, udp: UdpSocket, interface: u32, options: &ListenOptions) -> io::Result<u16> {
         let bound = udp.local_address();
         let is_wildcard = bound.ip().is_unspecified();
-        let addresses = if is_wildcard || bound.ip().is_multicast() {
-            own_addresses(bound, interface)?
-        } else {
-            vec![bound]
-        };
+        let addresses =
+            if is_wildcard || bound.ip().is_multicast() { own_addresses(bound, interface)? } else { vec![bound] };
         // No datagram may come in before its listener is known.
         let mut sender = self.net.sender.lock();
         let mut listeners = Vec::new();

@@ -19,10 +19,13 @@ pub struct Alias {
     pub protocol: Option<Protocol>,
 }
 
+/// Port and protocol of a name.
+type Place = (u16, Option<Protocol>);
+
 /// The table. Hosts are kept in lower case, addresses in their canonical text.
 #[derive(Default)]
 pub(crate) struct Myself {
-    hosts: HashMap<Box<[u8]>, Vec<(u16, Option<Protocol>)>>,
+    hosts: HashMap<Box<[u8]>, Vec<Place>>,
 }
 
 impl Myself {

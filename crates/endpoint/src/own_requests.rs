@@ -108,7 +108,8 @@ impl Core {
         }
         let Ok(Contacts::List(contacts)) = message.contacts() else { return Ok(false) };
         let Some(contact) = contacts.first() else { return Ok(false) };
-        let routes: Vec<NameAddr<'_>> = message.record_routes().map_err(RequestError::Parse)?.into_iter().rev().collect();
+        let routes: Vec<NameAddr<'_>> =
+            message.record_routes().map_err(RequestError::Parse)?.into_iter().rev().collect();
         let next_hop = routes.first().map_or(contact.uri, |route| route.uri);
         let Ok(Some(target)) = self.target(next_hop, Some(flow.listener)) else { return Ok(false) };
         let mut lines = Vec::new();

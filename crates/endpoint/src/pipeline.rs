@@ -86,9 +86,7 @@ impl Core {
             return;
         }
         // A reply goes back the way its request came: the top Via is one that we wrote, or it is no business of ours.
-        let ours = message.top_via().is_ok_and(|via| {
-            self.via_names.contains(via.host, via.port.unwrap_or(5060), None)
-        });
+        let ours = message.top_via().is_ok_and(|via| self.via_names.contains(via.host, via.port.unwrap_or(5060), None));
         if !ours {
             self.counters.stray_dropped += 1;
         } else if !self.policy.onreply {

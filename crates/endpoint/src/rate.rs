@@ -48,13 +48,7 @@ impl RateLimit {
         // A bucket starts full: the time since its making, the clock's zero, is more than a second in practice, and in
         // tests where it is not the first `take` would find it empty.
         let full = |rate: u32| Bucket { level: u64::from(rate) * 1_000_000, updated: 0 };
-        RateLimit {
-            sources: vec![full(per_source); SLOTS],
-            total: full(overall),
-            seed,
-            per_source,
-            overall,
-        }
+        RateLimit { sources: vec![full(per_source); SLOTS], total: full(overall), seed, per_source, overall }
     }
 
     /// Whether `source` may have one more answer now.

@@ -27,7 +27,10 @@ fn split<'a>(
     let (first, end) = lexer::trim_range(data, field.value_start, field.value_end);
     let list = data.get(..end).unwrap_or_default();
     let mut lead = first;
-    while first < end {
+    if first >= end {
+        return Ok(());
+    }
+    loop {
         let has_left = lead > first;
         let begin = if has_left { lead + 1 } else { lead };
         let trail = lexer::skip_element(list, begin)?;
@@ -35,11 +38,10 @@ fn split<'a>(
         let text = data.get(start..stop).unwrap_or_default();
         values.push(Value { text, start, end: stop, field: position, lead, trail, has_left, has_right: trail < end });
         if trail >= end {
-            break;
+            return Ok(());
         }
         lead = trail;
     }
-    Ok(())
 }
 
 #[cfg(test)]

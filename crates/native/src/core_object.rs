@@ -131,14 +131,14 @@ impl Core {
         self.handle.with(|core| core.is_myself_uri(uri.bytes()))
     }
 
-    #[pyo3(signature = (uri, listener = -1))]
+    #[pyo3(signature = (uri, listener = -1), text_signature = "($self, uri, listener=-1)")]
     fn target(&self, py: Python<'_>, uri: Text<'_>, listener: i32) -> PyResult<Option<Target>> {
         let listener = listener_index(listener)?;
         let found = self.handle.with(|core| core.target(uri.bytes(), listener));
         found.map(|found| found.map(|target| Target { target })).map_err(|error| Core::target_error(py, &error))
     }
 
-    #[pyo3(signature = (protocol, ip, port, listener = -1))]
+    #[pyo3(signature = (protocol, ip, port, listener = -1), text_signature = "($self, protocol, ip, port, listener=-1)")]
     fn target_for(&self, py: Python<'_>, protocol: &str, ip: &str, port: u16, listener: i32) -> PyResult<Target> {
         let (protocol, remote) = (protocol_of(protocol)?, socket_address(ip, port)?);
         let listener = listener_index(listener)?;
@@ -170,6 +170,11 @@ impl Core {
         Some(self.transaction_of(found))
     }
 
+    fn find_invites(&self, call_id: Text<'_>, cseq: u32) -> Vec<Transaction> {
+        let found = self.handle.with(|core| core.find_invites(call_id.bytes(), cseq));
+        found.into_iter().map(|tx| self.transaction_of(tx)).collect()
+    }
+
     fn transaction(&self, id: u64) -> Option<Transaction> {
         let tx = TxId::from_u64(id);
         let is_alive = self.handle.with(|core| core.layer().facts(tx).is_some());
@@ -184,7 +189,8 @@ impl Core {
         }
     }
 
-    #[pyo3(signature = (message, status, reason, *, headers = Text::EMPTY, body = NO_BYTES, to_tag = None))]
+    #[pyo3(signature = (message, status, reason, *, headers = Text::EMPTY, body = NO_BYTES, to_tag = None),
+           text_signature = "($self, message, status, reason, *, headers='', body=b'', to_tag=None)")]
     fn reply(
         &self,
         message: &Message,

@@ -4,12 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use sipyard_wire::ParseError as WireError;
 
-pyo3::create_exception!(
-    sipyard._native.core,
-    ParseError,
-    PyValueError,
-    "What a peer (or a script) wrote is not SIP."
-);
+pyo3::create_exception!(sipyard._native.core, ParseError, PyValueError, "What a peer (or a script) wrote is not SIP.");
 
 /// A parse error with its place and the status to answer.
 pub fn parse_error(py: Python<'_>, error: &WireError) -> PyErr {

@@ -136,9 +136,8 @@ impl Message {
         let message = self.message();
         let line = message.bytes().get(message.begin()..message.headers_start()).unwrap_or_default();
         let line = sipyard_wire::lexer::trim(line);
-        let is_request = message.is_request();
-        let word = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-        let version = if is_request { word.last() } else { line.split(|byte| *byte == b' ').next() };
+        let mut words = line.split(|byte| *byte == b' ');
+        let version = if message.is_request() { words.next_back() } else { words.next() };
         text(py, version.unwrap_or_default())
     }
 
@@ -218,13 +217,13 @@ impl Message {
         self.message().cseq().map_or_else(|_| text(py, b""), |cseq| method_text(py, cseq.method))
     }
 
-    #[getter]
-    fn from_uri<'py>(&self, py: Python<'py>) -> PyOptionalText<'py> {
+    #[getter(from_uri)]
+    fn sender_uri<'py>(&self, py: Python<'py>) -> PyOptionalText<'py> {
         optional_text(py, self.address(HeaderName::From).map(|address| address.uri))
     }
 
-    #[getter]
-    fn from_tag<'py>(&self, py: Python<'py>) -> PyOptionalText<'py> {
+    #[getter(from_tag)]
+    fn sender_tag<'py>(&self, py: Python<'py>) -> PyOptionalText<'py> {
         optional_text(py, self.message().from_tag())
     }
 
@@ -399,7 +398,8 @@ impl Message {
         Ok(())
     }
 
-    #[pyo3(signature = (user = None, params = Text::EMPTY, preset = None))]
+    #[pyo3(signature = (user = None, params = Text::EMPTY, preset = None),
+           text_signature = "($self, user=None, params='', preset=None)")]
     fn record_route(&self, user: Option<Text<'_>>, params: Text<'_>, preset: Option<Text<'_>>) -> PyResult<bool> {
         let record_route = RecordRoute {
             user: user.as_ref().map(one_line).transpose()?,

@@ -204,10 +204,7 @@ impl NameAddr {
 }
 
 /// The value of a header parameter without its quotes, "" when it stands alone.
-fn parameter_text<'py>(
-    py: Python<'py>,
-    value: Option<Option<&[u8]>>,
-) -> PyResult<Option<Bound<'py, PyString>>> {
+fn parameter_text<'py>(py: Python<'py>, value: Option<Option<&[u8]>>) -> PyResult<Option<Bound<'py, PyString>>> {
     value.map(|value| text(py, &lexer::unquote(value.unwrap_or_default()))).transpose()
 }
 

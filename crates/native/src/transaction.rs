@@ -104,7 +104,7 @@ impl Branch {
 #[pymethods]
 impl Branch {
     #[new]
-    #[pyo3(signature = (message, uri, targets, q = -1))]
+    #[pyo3(signature = (message, uri, targets, q = -1), text_signature = "(message, uri, targets, q=-1)")]
     fn new(message: &Message, uri: Option<Text<'_>>, targets: &Bound<'_, PyList>, q: i32) -> PyResult<Branch> {
         Ok(Branch { draft: message.draft.clone(), uri: uri_of(uri.as_ref())?, targets: targets_of(targets)?, q })
     }
@@ -226,7 +226,8 @@ impl Transaction {
         branches.into_iter().map(|(uri, status, is_over)| Ok((text(py, &uri)?, status, is_over))).collect()
     }
 
-    #[pyo3(signature = (status, reason, *, headers = Text::EMPTY, body = NO_BYTES, to_tag = None))]
+    #[pyo3(signature = (status, reason, *, headers = Text::EMPTY, body = NO_BYTES, to_tag = None),
+           text_signature = "($self, status, reason, *, headers='', body=b'', to_tag=None)")]
     fn reply(
         &self,
         status: u16,
@@ -343,7 +344,8 @@ impl ClientTransaction {
         self.handle.with(|core| core.cancel_branches(self.client.0)) > 0
     }
 
-    #[pyo3(signature = (reply, headers = Text::EMPTY, body = NO_BYTES))]
+    #[pyo3(signature = (reply, headers = Text::EMPTY, body = NO_BYTES),
+           text_signature = "($self, reply, headers='', body=b'')")]
     fn ack(&self, reply: &Message, headers: Text<'_>, body: &[u8]) -> PyResult<bool> {
         self.handle.with(|core| core.acknowledge(&reply.incoming, headers.bytes(), body)).map_err(value_error)
     }

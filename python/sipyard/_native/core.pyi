@@ -145,7 +145,7 @@ class Uri:
     def equivalent(self, other: Uri) -> bool:
         """Equality of RFC 3261 §19.1.4."""
     def __str__(self) -> str: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
@@ -219,7 +219,7 @@ class Target:
     @property
     def listener(self) -> int:
         """Index of the listener to send from; -1: the core chooses."""
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
@@ -519,7 +519,7 @@ class Transaction:
         """Send the last reply again; False when there is none."""
     def release(self) -> None:
         """The script is done with it and has neither answered nor relayed: forget it."""
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
@@ -537,7 +537,7 @@ class ClientTransaction:
     def ack(self, reply: Message, headers: str = "", body: bytes = b"") -> bool:
         """ACK a 2xx to INVITE, along its route set; False when it is not one or its Contact has no numeric
         host."""
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 _Event: TypeAlias = tuple[int, Message | None, Transaction | ClientTransaction | None, int, int]
@@ -610,7 +610,7 @@ class Core:
         (retransmission), so the script ends. An ACK never creates one (None); one that reaches the script is
         never absorbed: `forward` it."""
     def find_transaction(self, message: Message) -> Transaction | None:
-        """The transaction this message belongs to (t_lookup_request; a reply: its transaction)."""
+        """The transaction that this request made or repeats (t_lookup_request); None for a reply."""
     def find_cancelled(self, message: Message) -> Transaction | None:
         """The INVITE transaction that this CANCEL means (t_lookup_cancel)."""
     def find_invites(self, call_id: str, cseq: int) -> list[Transaction]:
@@ -648,8 +648,8 @@ class Core:
         anything is malformed."""
     def hold(self, message: Message) -> bool:
         """The script suspended before it created a transaction: absorb retransmissions of this request.
-        False when the table is full. `new_transaction`, `reply`, `forward` and `unhold` end it, as does a
-        minute."""
+        False when the table is full. `new_transaction`, `reply`, `forward` and `unhold` end it, as do
+        three minutes."""
     def unhold(self, message: Message) -> None: ...
     def counters(self) -> dict[str, int]:
         """Everything counted since the start, by dotted name: "received.requests", "dropped.short"."""
