@@ -70,7 +70,8 @@ bench: build peers ## Sipyard beside Kamailio; writes benches/RESULTS.md (about 
 fuzz: build ## fuzz message, URI, framer and script parser, each SECONDS_OF_FUZZ=60
 	@tools/fuzz.sh $(SECONDS_OF_FUZZ)
 
-docs: build ## check the links and commands of the documents
+docs: build ## write the module reference, check the links and commands of the documents
+	$(BIN)/python tools/reference.py
 	$(BIN)/pytest tests/docs
 
 clean: ## remove what was built
