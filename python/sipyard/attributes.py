@@ -38,7 +38,7 @@ ALL_VALUES: Final = 0
 
 _TYPED = re.compile(r"[sSiI]:(?P<name>.+)", re.DOTALL)
 _DOTTED = re.compile(
-    r"[$%]?(?:(?P<prefix>fr|fu|fd|f|tr|tu|td|t|g)\.)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)"
+    r"[$%]?(?:(?P<prefix>fr|fu|fd|f|tr|tu|td|t|g)\.)?(?P<name>[A-Za-z_][A-Za-z0-9_-]*)"
     r"(?:\[(?P<index>-?[0-9]*)\])?"
 )
 _TRACKS: Final = {"f": Track.FROM, "t": Track.TO}

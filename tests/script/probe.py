@@ -6,7 +6,17 @@ from types import SimpleNamespace
 from typing import Any
 
 from sipyard.context import Context
-from sipyard.module import Dynamic, FailureRouteName, FlagNumber, Generation, Module, Parameter, RouteKind, function, parameter
+from sipyard.module import (
+    Dynamic,
+    FailureRouteName,
+    FlagNumber,
+    Generation,
+    Module,
+    Parameter,
+    RouteKind,
+    function,
+    parameter,
+)
 from sipyard.registry import Modules
 from sipyard.script import Script, load_text
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sipyard.arguments import ArgumentError, Generation, Loading, RouteKind, near
 from sipyard.attributes import ALL_VALUES, Scope
 from sipyard.errors import Place
-from sipyard.registry import Modules
+from sipyard.registry import Modules, available
 from sipyard.script import knowledge
 from sipyard.script.calls import Calls
 from sipyard.script.conditions import Conditions, attribute_name
@@ -47,6 +47,8 @@ from sipyard.selects import UnknownSelect, compile_select, parse_select
 if TYPE_CHECKING:
     from sipyard.context import Context
     from sipyard.selects import Reader, SelectPath
+
+    _Read = Callable[[Context], str | int | None]
 
 
 @dataclass(slots=True)
@@ -90,8 +92,8 @@ def read_text(
     modules.generation = decided
     loading = Loading(decided)
     loading.routes = route_names(tree)
-    loading.reader = _reader_of(modules, loading)
     declarations = Declarations(findings, tree, modules, loading)
+    loading.reader = _reader_of(modules, declarations.missing)
     settings = declarations.check()
     Checker(findings, tree, modules, loading, declarations.missing).check()
     report = Report(source, findings.problems, decided, reason)
@@ -106,8 +108,9 @@ def route_names(tree: Tree) -> dict[RouteKind, set[str]]:
     return names
 
 
-def _reader_of(modules: Modules, loading: Loading) -> Callable[[str], Callable[[Context], str | int | None]]:
-    """What `"$attr"` and `"@select"` in arguments and conditions read."""
+def _reader_of(modules: Modules, missing: set[str]) -> Callable[[str], _Read]:
+    """What `"$attr"` and `"@select"` in arguments and conditions read. Selects of `missing` modules read as
+    missing: the module itself has been reported."""
     from sipyard.formats import attribute_reader
 
     def from_modules(path: SelectPath) -> Reader | None:
@@ -118,7 +121,7 @@ def _reader_of(modules: Modules, loading: Loading) -> Callable[[str], Callable[[
                 return reader
         return None
 
-    def reader(text: str) -> Callable[[Context], str | int | None]:
+    def reader(text: str) -> _Read:
         if text.lower() in ("$?", "$retcode"):
             return lambda msg: msg.retcode
         if text[0] == "$":
@@ -127,21 +130,24 @@ def _reader_of(modules: Modules, loading: Loading) -> Callable[[str], Callable[[
         try:
             return compile_select(path, from_modules)
         except UnknownSelect as error:
-            raise _missing_select(path, error, modules) from None
+            root = path[0].name.lower()
+            owner = knowledge.module_of_select(root, path[1].name if len(path) > 1 else "")
+            if owner in missing:
+                return lambda msg: None
+            raise _missing_select(root, owner, error, modules) from None
 
     return reader
 
 
-def _missing_select(path: SelectPath, error: UnknownSelect, modules: Modules) -> ArgumentError:
-    root = path[0].name.lower()
-    owner = knowledge.module_of_select(root, path[1].name if len(path) > 1 else "")
+def _missing_select(root: str, owner: str | None, error: UnknownSelect, modules: Modules) -> ArgumentError:
     if owner is None:
         return error
     if owner in modules:
-        return ArgumentError(f"select @{root} is not provided by module {owner} of this build yet")
-    return ArgumentError(
-        f"select @{root} belongs to module {owner}, which is not loaded or not in this build"
-    )
+        return ArgumentError(f"module {owner} of this build has no select @{root} yet")
+    if owner in available():
+        hint = f'loadmodule "{owner}" is missing'
+        return ArgumentError(f"select @{root} belongs to module {owner}, which is not loaded", hint)
+    return ArgumentError(f"select @{root} belongs to module {owner}, which this build has not got")
 
 
 class Checker:

@@ -87,6 +87,10 @@ class Cursor:
             place = self.source.place(last.end - 1, last.end)
         else:
             place = self.place(token)
+        before = self.tokens[self.at - 1] if self.at else token
+        if before.kind == STRING and "\n" in before.text:
+            line = self.place(before).line
+            hint = f"the string that begins in line {line} ends only here: is a quote missing there?"
         self.findings.error(message, place, hint)
         return SyntaxProblem(message)
 

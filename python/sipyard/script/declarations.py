@@ -74,6 +74,10 @@ class Declarations:
         if isinstance(setting.value, list):
             target = self.settings.listen if row.name == "listen" else self.settings.aliases
             target += setting.value
+            for socket in setting.value:
+                if not socket.is_good:
+                    hint = "write [protocol:]host[:port]"
+                    self.findings.error(f"{socket.host} is not an address", socket.place, hint)
             self.settings.written.add(row.name)
             return
         value = self._value(setting, row)

@@ -10,7 +10,6 @@ import re
 from typing import NamedTuple
 
 from sipyard.arguments import number_of
-from sipyard.errors import Place
 from sipyard.script.source import Findings, Source
 from sipyard.selects import PATTERN as SELECT
 
@@ -56,6 +55,7 @@ _SCAN = re.compile(
 )
 _ESCAPE = re.compile(r"\\(?:(\r?\n)|x([0-9a-fA-F]{2})|([0-7]{2,3})|(.))", re.DOTALL)
 _SIMPLE = {"n": "\n", "r": "\r", "a": "\a", "t": "\t", '"': '"', "\\": "\\"}
+_OPEN_STRING = re.compile(r"[^\n]*?(?=[\s(){};,]*(?:\n|\Z))")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
@@ -90,11 +90,12 @@ def _comment_end(text: str, start: int) -> int:
 
 def tokenize(source: Source, findings: Findings) -> list[Token]:
     """All tokens, an END at last. Text that is no token is reported and skipped."""
-    text, tokens, at = source.text, [], 0
+    text, at = source.text, 0
+    tokens: list[Token] = []
     while at < len(text):
         found = _SCAN.match(text, at)
         if found is None:
-            at = _stray(source, findings, at)
+            at = _stray(source, findings, at, tokens)
             continue
         kind, end = found.lastgroup, found.end()
         if kind == "block":
@@ -136,13 +137,15 @@ def _number_hint(text: str) -> str:
     return "numbers are 12, 0x1f, 017 or 101b; put other text in quotes"
 
 
-def _stray(source: Source, findings: Findings, at: int) -> int:
-    """Report what is no token; returns where to go on."""
+def _stray(source: Source, findings: Findings, at: int, tokens: list[Token]) -> int:
+    """Report what is no token; returns where to go on. A string that is never closed probably ends before the
+    punctuation at the end of its line."""
     text, char = source.text, source.text[at]
     if char in "\"'":
-        end = text.find("\n", at)
-        end = len(text) if end < 0 else end
-        findings.error("string is never closed", _first_line(source, at, end), f"{char} is missing")
+        found = _OPEN_STRING.match(text, at + 1)
+        end = found.end() if found is not None else len(text)
+        findings.error("string is never closed", source.place(at, max(end, at + 1)), f"{char} is missing")
+        tokens.append(Token(STRING, text[at:end], text[at + 1 : end], at, end))
         return end
     hints = {
         "$": "an attribute looks like $name, $f.name or $tu.name",
@@ -150,7 +153,3 @@ def _stray(source: Source, findings: Findings, at: int) -> int:
     }
     findings.error(f"{char!r} means nothing here", source.place(at, at + 1), hints.get(char))
     return at + 1
-
-
-def _first_line(source: Source, start: int, end: int) -> Place:
-    return source.place(start, max(end, start + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from sipyard.arguments import RouteKind, near, number_of
@@ -211,16 +212,14 @@ class Parser(Statements):
         token = self.token
         if token.kind == STRING:
             text = str(self.take().value)
-        elif token.kind in (ID, IP, NUMBER) or self.sees("[", "*"):
+        elif (token.kind in (ID, IP, NUMBER) and token.text not in TOP_WORDS) or self.sees("[", "*"):
             text, _ = self.joined()
         else:
             raise self.fail(f"an address must follow {name} =", None, self.found())
-        place = self.since(token)
-        socket = split_socket(text)
-        if socket is None:
-            self.findings.error(f"{text} is not an address", place, "write [protocol:]host[:port]")
-            socket = (None, text, None)
-        return Socket(*socket, place)
+        if text == "[":
+            raise self.fail("an address must follow `[`", None, self.found())
+        parts = split_socket(text)
+        return Socket(*(parts or (None, text, None)), self.since(token), parts is not None)
 
     def _tls_domain(self) -> None:
         """0.9's TLS per address: read and set aside (SER 2.0 has module tls)."""
@@ -237,6 +236,16 @@ class Parser(Statements):
         self.findings.warning("tls_domain has no effect", self.since(first), "TLS belongs to module tls")
 
 
+def _is_host(text: str) -> bool:
+    """A name, an address, an interface, or `*`; IPv6 in brackets."""
+    if text.startswith("["):
+        try:
+            return ipaddress.ip_address(text[1:-1]).version == 6
+        except ValueError:
+            return False
+    return re.fullmatch(r"\*|[\w.-]+", text) is not None
+
+
 def split_socket(text: str) -> tuple[str | None, str, int | None] | None:
     """Protocol, host and port of `[proto:]host[:port]`, None when it is not one. Port `*` is the default."""
     protocol: str | None = None
@@ -250,10 +259,10 @@ def split_socket(text: str) -> tuple[str | None, str, int | None] | None:
             return None
         port = tail[1:]
     elif text.count(":") > 1:
-        host, tail, port = text, "", ""
+        host, tail, port = f"[{text}]", "", ""
     else:
         host, tail, port = text.partition(":")
-    if not re.fullmatch(r"\*|\[?[\w.:-]+\]?", host) or (tail and not port):
+    if not _is_host(host) or (tail and not port):
         return None
     if port in ("", "*"):
         return protocol, host, None

@@ -184,6 +184,7 @@ class Socket:
     host: str
     port: int | None
     place: Place
+    is_good: bool = True
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host

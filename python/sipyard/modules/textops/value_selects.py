@@ -26,6 +26,8 @@ _URI_PARTS: Final[dict[str, Callable[[Uri], str | None]]] = {
 
 
 def _header(path: SelectPath) -> tuple[HeaderItem, tuple[Step, ...]]:
+    if path[0].key is not None:  # @hf_value["contact"]
+        return HeaderItem(path[0].key, None, False), path[1:]
     if len(path) < 2:
         raise ArgumentError(f"@{path[0].name} needs the name of a header", f"write @{path[0].name}.Supported")
     step = path[1]
