@@ -24,8 +24,7 @@ class Options(Module):
     support = Parameter(str, "", "Value of the Supported header.", generations=Generation.SER_0_9)
     supported = Parameter(str, "", "Value of the Supported header.", generations=Generation.SER_2_0)
 
-    @function("R", generations=Generation.SER_0_9)
-    @function("RF", generations=Generation.SER_2_0)
+    @function("RF")
     def options_reply(self, msg: Context) -> int:
         """Answer an OPTIONS for the server (its Request-URI names no user) with 200. 1, or -1 when it is not
         one."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sipyard._native.core import ParseError, Uri
 from sipyard.arguments import Generation
 from sipyard.module import Module, Parameter, function
+from sipyard.sip.field_text import one_line
 
 if TYPE_CHECKING:
     from sipyard._native.core import Message
@@ -226,7 +227,7 @@ class Sanity(Module):
             return None
         accepted = {tag.strip().lower() for tag in self.proxy_require.split(",")}
         asked = [tag.strip() for tag in message.values("Proxy-Require")]
-        unknown = [tag for tag in asked if tag.lower() not in accepted and tag.isprintable()]
+        unknown = [one_line(tag) for tag in asked if tag.lower() not in accepted]
         if not unknown:
             return None
         return Failed(420, "Bad Extension", f"Unsupported: {', '.join(unknown)}\r\n")

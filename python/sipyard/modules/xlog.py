@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipyard.arguments import Generation
 from sipyard.formats import Format
 from sipyard.module import Module, Parameter, function
 from sipyard.sip.field_text import for_log
@@ -33,14 +32,12 @@ class ExtendedLog(Module):
 
     buf_size = Parameter(int, 4096, "Longest line in characters; the rest is cut off.")
 
-    @function("RFO", generations=Generation.SER_0_9)
-    @function("RFOB", generations=Generation.SER_2_0)
+    @function("RFOB")
     def xlog(self, msg: Context, level: str, text: Format) -> int:
         """Log a text at a level: L_ALERT, L_CRIT, L_ERR, L_WARN, L_NOTICE, L_INFO, L_DBG."""
         return self._log(msg, level_of(level), text)
 
-    @function("RFO", generations=Generation.SER_0_9)
-    @function("RFOB", generations=Generation.SER_2_0)
+    @function("RFOB")
     def xdbg(self, msg: Context, text: Format) -> int:
         """Log a text at the level of debugging."""
         return self._log(msg, DEBUG, text)

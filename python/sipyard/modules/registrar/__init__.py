@@ -27,6 +27,7 @@ from sipyard.modules.registrar.request import (
 )
 from sipyard.modules.registrar.update import plan
 from sipyard.modules.usrloc import NAT, Contact, UsrLoc
+from sipyard.sip.field_text import one_line
 
 if TYPE_CHECKING:
     from sipyard.context import Context
@@ -156,22 +157,21 @@ class Registrar(Module):
 
     # -- save ------------------------------------------------------------------------------------------------
 
-    @function("R", name="save", names=("save_contacts",), generations=Generation.SER_0_9)
-    @function("RF", names=("save_contacts",), generations=Generation.SER_2_0)
+    @function("RF")
+    @function("RF", name="save_contacts", generations=Generation.SER_2_0)
     async def save(self, msg: Context, table: TableName, aor: Dynamic[str] = "") -> int:
         """Carry out a REGISTER and answer it. 1; 0 when it was refused, so the script ends. With `aor` only
         contacts registered for that address-of-record are listed and removed by `*`."""
         return await self._save(msg, table, aor)
 
-    @function("R", generations=Generation.SER_0_9)
-    @function("RF", names=("save_contacts_noreply",), generations=Generation.SER_2_0)
+    @function("RF")
+    @function("RF", name="save_contacts_noreply", generations=Generation.SER_2_0)
     async def save_noreply(self, msg: Context, table: TableName, aor: Dynamic[str] = "") -> int:
         """As save without answering: status, reason, contacts and address-of-record become attributes. 1, or
         -2 when it would have been refused."""
         return await self._save(msg, table, aor, answers=False)
 
-    @function("R", generations=Generation.SER_0_9)
-    @function("RF", generations=Generation.SER_2_0)
+    @function("RF")
     async def save_memory(self, msg: Context, table: TableName, aor: Dynamic[str] = "") -> int:
         """As save, but the contacts are not written to the database."""
         return await self._save(msg, table, aor, in_memory=True)
@@ -305,8 +305,8 @@ class Registrar(Module):
 
     # -- lookup ----------------------------------------------------------------------------------------------
 
-    @function("RF", generations=Generation.SER_0_9)
-    @function("RF", names=("lookup_contacts",), generations=Generation.SER_2_0)
+    @function("RF")
+    @function("RF", name="lookup_contacts", generations=Generation.SER_2_0)
     def lookup(self, msg: Context, table: TableName, aor: Dynamic[str] = "") -> int:
         """Rewrite the Request-URI to the best contact and append the others as branches. 1; -1 no uid, -2 the
         table cannot be read, -3 not registered, -5 every contact has ended. With `aor` only contacts
@@ -360,4 +360,4 @@ class Registrar(Module):
 
 def _tokens(msg: Context, name: str) -> list[str]:
     """Option tags of a header, in lower case."""
-    return [tag for tag in (value.strip().lower() for value in msg.message.values(name)) if tag.isprintable()]
+    return [tag for value in msg.message.values(name) if (tag := one_line(value).strip().lower())]

@@ -79,8 +79,7 @@ class TextOperations(Module):
 
     # -- search and replace ----------------------------------------------------------------------------------
 
-    @function("RFO", generations=Generation.SER_0_9)
-    @function("RFOS", generations=Generation.SER_2_0)
+    @function("RFOS")
     def search(self, msg: Context, regex: LineRegex) -> int:
         """1 when the expression occurs anywhere in the message, else -1."""
         return 1 if regex.find(msg.message.raw) is not None else -1
@@ -155,8 +154,7 @@ class TextOperations(Module):
         """Add header lines to every reply that is made here to this request."""
         return _tried(msg, lambda: msg.message.append_to_reply(_lines(text, msg)))
 
-    @function("RFO", generations=Generation.SER_0_9)
-    @function("RFOB", generations=Generation.SER_2_0)
+    @function("RFOB")
     def append_hf(self, msg: Context, text: HeaderLines) -> int:
         """Add header lines at the end of the headers."""
         return _tried(msg, lambda: msg.message.append_header(_lines(text, msg)))
