@@ -99,6 +99,18 @@ class EndpointSelector(selectors.BaseSelector):
         self._keys.clear()
 
 
+class FlushingSelector(selectors.EpollSelector):
+    """For an endpoint with I/O threads: before the loop goes to sleep, what was decided is sent."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._endpoint.flush()
+        return super().select(timeout)
+
+
 class EndpointLoop(asyncio.SelectorEventLoop):
     """An asyncio loop on an endpoint in selector mode. Set `decide` before running it."""
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from sipyard._native.core import Endpoint, Listener
 from sipyard.engine import Engine
 from sipyard.errors import ConfigError
-from sipyard.loop import EndpointLoop
+from sipyard.loop import EndpointLoop, FlushingSelector
 from sipyard.settings import Listen, interface_addresses
 from sipyard.sip.resolver import Resolver
 from sipyard.site import Site
@@ -133,7 +133,9 @@ class Server:
 
     def _loop(self) -> asyncio.Runner:
         if self.options.threads:
-            return asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
+            return asyncio.Runner(
+                loop_factory=lambda: asyncio.SelectorEventLoop(FlushingSelector(self.endpoint))
+            )
 
         def make() -> asyncio.AbstractEventLoop:
             loop = EndpointLoop(self.endpoint)

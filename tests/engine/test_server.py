@@ -75,6 +75,12 @@ class Phone:
         self.socket.settimeout(5)
         self.server = ("127.0.0.1", port)
 
+    def __enter__(self) -> Phone:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.socket.close()
+
     def send(self, method: str, branch: str) -> None:
         text = OPTIONS.format(method=method, port=self.socket.getsockname()[1], branch=branch)
         self.socket.sendto(text.encode(), self.server)
@@ -87,8 +93,7 @@ class Phone:
 def test_it_serves_and_stops(tmp_path: Path, threads: str) -> None:
     port = free_port()
     (tmp_path / "ser.cfg").write_text(SCRIPT % port)
-    with running("ser.cfg", "--threads", threads, directory=tmp_path) as process:
-        phone = Phone(port)
+    with running("ser.cfg", "--threads", threads, directory=tmp_path) as process, Phone(port) as phone:
         phone.send("MESSAGE", "slow")
         started = time.monotonic()
         phone.send("OPTIONS", "quick")
@@ -102,10 +107,8 @@ def test_it_serves_and_stops(tmp_path: Path, threads: str) -> None:
 def test_the_command_line_beats_the_script(tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "ser.cfg").write_text(SCRIPT % 1)
-    with running(
-        "ser.cfg", "-l", f"udp:127.0.0.1:{port}", "--pid-file", "pid", directory=tmp_path
-    ) as process:
-        phone = Phone(port)
+    arguments = ("ser.cfg", "-l", f"udp:127.0.0.1:{port}", "--pid-file", "pid")
+    with running(*arguments, directory=tmp_path) as process, Phone(port) as phone:
         phone.send("OPTIONS", "x")
         assert phone.receive().startswith("SIP/2.0 200 OK\r\n")
         assert int((tmp_path / "pid").read_text()) == process.pid

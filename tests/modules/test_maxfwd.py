@@ -7,6 +7,7 @@ import pytest
 from sipyard.testing import Network
 
 RELAY = """
+#!SER 2.0
 loadmodule "sl"
 loadmodule "tm"
 loadmodule "maxfwd"

@@ -12,6 +12,7 @@ from sipyard.modules.rr.routing import after_loose, after_strict, is_double, is_
 from sipyard.testing import Network, SipServer, UserAgent
 
 PROXY = """
+#!SER 2.0
 loadmodule "sl"
 loadmodule "tm"
 loadmodule "rr"

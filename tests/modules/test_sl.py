@@ -7,6 +7,7 @@ import pytest
 from sipyard.testing import Network, SipServer, UserAgent
 
 ANSWER = """
+#!SER 2.0
 loadmodule "sl"
 loadmodule "tm"
 route {
@@ -68,7 +69,7 @@ def test_redirect_without_rewriting_has_no_contact(network: Network) -> None:
         ("strip(0)", 500, "I'm terribly sorry, server error occurred (1/SL)"),
         ('forward("nowhere.invalid")', 478, "Unresolvable destination (478/SL)"),
         ('rewritehostport("host:port")', 479, "Regretfully, we were not able to process the URI (479/SL)"),
-        ('append_branch("sip:a@b", "2.5")', 400, "Invalid q parameter (14/SL)"),
+        ('t_relay_to("pigeon", "192.0.2.1")', 500, "I'm terribly sorry, server error occurred (1/SL)"),
     ],
 )
 def test_error_reply_names_the_fault(network: Network, action: str, status: int, reason: str) -> None:

@@ -19,11 +19,10 @@ from sipyard.arguments import (
 )
 from sipyard.attributes import Name, Track
 from sipyard.context import split_hostport
-from sipyard.module import Module, function, parameter
+from sipyard.module import function, parameter
 from sipyard.modules.tm import dump as dumping
 from sipyard.modules.tm import relay as relaying
 from sipyard.modules.tm.commands import Commands
-from sipyard.modules.tm.parameters import Parameters
 from sipyard.modules.tm.relay import Destination
 from sipyard.regex import Regex
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from sipyard.engine import Engine
 
 
-class Transactions(Parameters, Commands, Module):
+class Transactions(Commands):
     """Stateful relay and replies."""
 
     name = "tm"

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from sipyard._native.core import Message
 from sipyard.management.registry import RpcFault
-from sipyard.module import Module, rpc
+from sipyard.module import rpc
 from sipyard.modules.tm.dump import number_of
+from sipyard.modules.tm.parameters import Parameters
 from sipyard.sip.resolver import ResolutionError
 
 if TYPE_CHECKING:
     from sipyard.engine import Engine
 
 
-class Commands(Module):
+class Commands(Parameters):
     """What operators and applications may ask of tm."""
 
     engine: Engine | None
-    uac_from: str
 
     def _running(self) -> Engine:
         if self.engine is None:
@@ -62,13 +62,13 @@ class Commands(Module):
         """Transactions there are and were, and final replies sent upstream by class."""
         core = self._running().core
         live, counted = core.live(), core.counters()
-        finals = {f"{digit}xx": counted.get(f"transactions.{digit}xx", 0) for digit in (6, 5, 4, 3, 2)}
+        finals = {f"{digit}xx": counted.get(f"replies.{digit}xx", 0) for digit in (6, 5, 4, 3, 2)}
         return {
             "current": live.get("transactions", 0),
             "waiting": live.get("waiting", 0),
             "total": counted.get("transactions.created", 0),
             "total_local": counted.get("transactions.local", 0),
-            "replied_localy": counted.get("transactions.answered", 0),
+            "replied_localy": counted.get("replies.local", 0),
             **finals,
         }
 
