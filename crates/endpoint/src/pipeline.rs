@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use sipyard_transaction::{Disposition, Flow, Micros, Reply, Request, ResponseDisposition, StrayReply};
-use sipyard_wire::{Edits, ErrorKind, Malformed, Message, Method, ParseError};
+use sipyard_transaction::{
+    is_of_a_transaction, Disposition, Flow, Micros, Reply, Request, ResponseDisposition, StrayReply,
+};
+use sipyard_wire::{Edits, ErrorKind, HeaderName, Malformed, Message, Method, ParseError};
 
 use crate::classify::{classify, Kind};
 use crate::core::{Core, Queued};
@@ -72,7 +74,7 @@ impl Core {
     /// Too much waits: 503 (RFC 3261 §21.5.4), cheap and stateless.
     pub(crate) fn shed(&mut self, request: &Request, size: usize) {
         let headers = format!("Retry-After: {}\r\n", self.policy.retry_after);
-        let reply = Reply { headers: headers.as_bytes(), ..Reply::new(503, b"Server overloaded") };
+        let reply = Reply { headers: headers.as_bytes(), bare: true, ..Reply::new(503, b"Server overloaded") };
         if request.message.method() != Method::Ack && self.answer_modestly(request, &reply, size) {
             self.counters.overload += 1;
         } else {
@@ -87,7 +89,10 @@ impl Core {
         }
         // A reply goes back the way its request came: the top Via is one that we wrote, or it is no business of ours.
         let ours = message.top_via().is_ok_and(|via| self.via_names.contains(via.host, via.port.unwrap_or(5060), None));
-        if !ours {
+        // RFC 6026 §7.3, RFC 4320 §4.2: what comes too late for its transaction, or pretends to belong to one, is not
+        // forwarded; a branch of ours tells whether there was a transaction.
+        let too_late = message.top_via().is_ok_and(|via| via.branch().is_some_and(is_of_a_transaction));
+        if !ours || too_late {
             self.counters.stray_dropped += 1;
         } else if !self.policy.onreply {
             self.relay_stray(&message, &Edits::default(), flow.listener);
@@ -121,7 +126,9 @@ impl Core {
             self.counters.malformed_replies += 1;
             return;
         }
-        let answerable = error.status != 0 && message.method() != Method::Ack && message.top_via().is_ok();
+        // An unreadable Via is echoed as it is: the answer goes to the source address anyway (RFC 3261 §18.2.2).
+        let answerable =
+            error.status != 0 && message.method() != Method::Ack && message.first(HeaderName::Via).is_some();
         if !answerable || !self.policy.answer_malformed {
             self.counters.malformed_unanswerable += 1;
             return;
@@ -135,7 +142,7 @@ impl Core {
 
     fn answer_malformed(&mut self, message: Message, error: &ParseError, size: usize, flow: Flow) {
         let request = self.layer.request_of(message, flow);
-        let reply = Reply::new(error.status, error.reason.as_bytes());
+        let reply = Reply { bare: true, ..Reply::new(error.status, error.reason.as_bytes()) };
         if self.answer_modestly(&request, &reply, size) {
             self.counters.malformed_answered += 1;
         } else {

@@ -57,7 +57,10 @@ pub fn numeric_host(host: &[u8]) -> Option<IpAddr> {
     if !(first.is_ascii_hexdigit() || first == b':') {
         return None;
     }
-    std::str::from_utf8(bare.unwrap_or(host)).ok()?.parse().ok()
+    let text = std::str::from_utf8(bare.unwrap_or(host)).ok()?;
+    // RFC 5118 §4.10: a bug in RFC 3261's grammar made some write three colons where two are meant.
+    let third = || text.contains(":::").then(|| text.replacen(":::", "::", 1));
+    text.parse().ok().or_else(|| third()?.parse().ok())
 }
 
 #[cfg(test)]
@@ -66,7 +69,8 @@ mod tests {
 
     #[test]
     fn numeric_uris_point_somewhere() {
-        let rows: [(&str, &str); 14] = [
+        let rows: [(&str, &str); 15] = [
+            ("sip:bob@[2001:db8:::192.0.2.1]", "udp [2001:db8::c000:201]:5060"),
             ("sip:192.0.2.1", "udp 192.0.2.1:5060"),
             ("sip:bob@192.0.2.1:5070", "udp 192.0.2.1:5070"),
             ("sip:bob@192.0.2.1;transport=TCP", "tcp 192.0.2.1:5060"),

@@ -64,6 +64,7 @@ impl<'a> ReplyParts<'a> {
             to_tag: self.to_tag.as_ref().map(Text::bytes),
             headers: &self.headers,
             body: self.body,
+            bare: false,
         }
     }
 }

@@ -52,6 +52,11 @@ impl BranchId {
     }
 }
 
+/// Whether a branch parameter was written by a transaction of ours (not by stateless forwarding).
+pub fn is_of_a_transaction(branch: &[u8]) -> bool {
+    BranchId::read(branch).is_some()
+}
+
 /// Writes the branch of a statelessly forwarded request: the same for each retransmission (RFC 3261 §16.11).
 pub fn write_stateless(key: [u64; 2], loop_hash: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(COOKIE);

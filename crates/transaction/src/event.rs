@@ -253,6 +253,8 @@ pub struct Reply<'a> {
     pub headers: &'a [u8],
     /// Body; its Content-Type stands among the headers.
     pub body: &'a [u8],
+    /// Without Server and Warning: an answer to a stranger, who may have forged his address, stays small.
+    pub bare: bool,
 }
 
 impl<'a> Reply<'a> {

@@ -49,6 +49,7 @@ mod transaction;
 mod upstream;
 
 pub use address::{is_sane, Flow, Listener, Protocol, Target};
+pub use branch_id::is_of_a_transaction;
 pub use config::{Config, Generation, Micros, Timers};
 pub use event::{
     Advertised, Arm, Branch, CancelOutcome, ClientId, Counters, Counts, Disposition, Event, NewTransaction, Outgoing,

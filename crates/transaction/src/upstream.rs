@@ -57,7 +57,7 @@ pub fn write_reply(io: &Io, request: &Request, reply: &Reply<'_>, tag: u64) -> B
 
 /// The caller's headers, then Server and Warning.
 fn own_headers<'a>(io: &Io, request: &Request, reply: &Reply<'a>, extra: &'a mut Vec<u8>) -> &'a [u8] {
-    if io.config.server.is_none() && !io.config.warning {
+    if reply.bare || (io.config.server.is_none() && !io.config.warning) {
         return reply.headers;
     }
     extra.extend_from_slice(reply.headers);
