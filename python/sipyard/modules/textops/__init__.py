@@ -43,7 +43,7 @@ class _LineRegexKind:
 LineRegex = Annotated[Regex, _LineRegexKind()]
 
 
-class _HeaderLineKind:
+class HeaderLineKind:
     """A text that must be whole header lines; checked at load as far as the script wrote it."""
 
     says = 'whole header lines, such as "P-Hint: local\\r\\n"'
@@ -61,7 +61,7 @@ class _HeaderLineKind:
         return self.convert(str(value), loading)
 
 
-HeaderLines = Annotated[Format, _HeaderLineKind()]
+HeaderLines = Annotated[Format, HeaderLineKind()]
 
 
 def _lines(text: Format, msg: Context) -> str:
