@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sipyard_wire::Message;
 
+use crate::address::is_sane;
 use crate::config::Micros;
 use crate::event::{Arm, Event};
 use crate::io::Io;
@@ -104,7 +105,9 @@ impl Transaction {
         } else if first_final {
             self.last = None;
         }
-        io.send(self.reply_to, reply.data);
+        if is_sane(self.reply_to.remote) {
+            io.send(self.reply_to, reply.data);
+        }
         self.server_act(io, act);
         if keeps_success {
             // RFC 3261 §13.3.1.4: whatever the transport, until the ACK comes.
@@ -143,7 +146,7 @@ impl Transaction {
 
     fn server_act(&mut self, io: &mut Io, act: Act) {
         if act.has(Act::RESEND) {
-            if let Some(last) = &self.last {
+            if let Some(last) = self.last.as_ref().filter(|_| is_sane(self.reply_to.remote)) {
                 io.resend(self.reply_to, last);
             }
         }
