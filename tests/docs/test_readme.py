@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-SCRIPT = next(block for block in re.findall(r"```\n(.*?)```", README, re.DOTALL) if "route {" in block)
+SCRIPT = next(block for block in re.findall(r"```c\n(.*?)```", README, re.DOTALL) if "route {" in block)
 
 
 def check(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
