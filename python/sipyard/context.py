@@ -466,7 +466,10 @@ class Context:
     ) -> int:
         """Stateless relay to the next hop or to the host given. 1, or -1 with `error` set."""
         if host is None:
-            targets = await self.targets_of(self.next_hop, self.listener_index)
+            known = self.target
+            targets = (
+                [known] if known is not None else await self.targets_of(self.next_hop, self.listener_index)
+            )
         else:
             targets = await self.targets_at(host, port, protocol)
         if self.engine.onsend is not None:

@@ -180,9 +180,8 @@ class Engine:
 
     def poll(self) -> int:
         """Take and handle all waiting events; returns how many."""
-        core, count = self.core, 0
-        while core.pending:
-            events = core.poll_events()
+        poll_events, count = self.core.poll_events, 0
+        while events := poll_events():
             count += len(events)
             self.dispatch(events)
         return count

@@ -30,15 +30,14 @@ def _descriptor(fileobj: FileDescriptorLike) -> int:
 class EndpointSelector(selectors.BaseSelector):
     """A selector whose waiting is `Endpoint.wait`.
 
-    :param decide: called when the core has events; must handle all of them and raise nothing.
-    :param has_work: whether the loop has callbacks to run now.
+    `decide` handles all events that the core has, raises nothing and says how many there were; `has_work`
+    says whether the loop has callbacks to run now.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._core = endpoint.core
         self._keys: dict[int, selectors.SelectorKey] = {}
-        self.decide: Callable[[], object] = lambda: None
+        self.decide: Callable[[], int] = lambda: 0
         self.has_work: Callable[[], object] = lambda: True
 
     def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -76,13 +75,11 @@ class EndpointSelector(selectors.BaseSelector):
             raise KeyError(f"{fileobj!r} is not registered") from None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        endpoint, core = self._endpoint, self._core
+        endpoint = self._endpoint
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             ready = endpoint.wait(timeout)
-            had_events = core.pending
-            if had_events:
-                self.decide()
+            had_events = self.decide()
             if ready:
                 keys = self._keys
                 return [
@@ -122,8 +119,8 @@ class EndpointLoop(asyncio.SelectorEventLoop):
         super().__init__(self._endpoint_selector)
         self._timers_known = 0
 
-    def on_events(self, decide: Callable[[], object]) -> None:
-        """What handles the core's events."""
+    def on_events(self, decide: Callable[[], int]) -> None:
+        """What handles the core's events and says how many there were."""
         self._endpoint_selector.decide = decide
         self._endpoint_selector.has_work = self._has_work
 

@@ -354,7 +354,6 @@ class Module:
 
     def __init__(self) -> None:
         self.generation: Generation = Generation.SER_2_0
-        self._values: dict[str, object] = {}
         self._needed: dict[str, Module] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -375,14 +374,13 @@ class Module:
             ) from None
 
     def parameter_value(self, declaration: Parameter[Any]) -> object:
-        """The value of a parameter, the default until `set_parameter`. Defaults that need a conversion are
-        converted here once."""
-        value = self._values.get(declaration.name, _UNSET)
-        if value is _UNSET:
-            value = declaration.written_default(self.generation)
-            if isinstance(value, str | int) and declaration.annotation not in (int, str, bool):
-                value = declaration.kind.convert(value, Loading(self.generation))
-            self._values[declaration.name] = value
+        """The default of a parameter that was not set, converted if need be. It is kept as an attribute of
+        the
+        instance, which Python finds before the descriptor: reading a parameter costs no call."""
+        value = declaration.written_default(self.generation)
+        if isinstance(value, str | int) and declaration.annotation not in (int, str, bool):
+            value = declaration.kind.convert(value, Loading(self.generation))
+        vars(self)[declaration.name] = value
         return value
 
     def set_parameter(self, name: str, value: object, loading: Loading) -> None:
@@ -392,7 +390,7 @@ class Module:
         if declaration.setter is not None:
             declaration.setter(self, converted)
         else:
-            self._values[declaration.name] = converted
+            vars(self)[declaration.name] = converted
 
     def bind(self, needed: Mapping[str, Module], generation: Generation) -> None:
         """Called by the registry before parameters are set."""
@@ -404,9 +402,6 @@ class Module:
 
     async def stop(self) -> None:
         """Called in the reverse order at shutdown."""
-
-
-_UNSET = object()
 
 
 def _function(attribute: str, method: Callable[..., Any], mark: _FunctionMark) -> Function:

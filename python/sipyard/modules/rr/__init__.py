@@ -95,14 +95,18 @@ class RecordRouting(Module):
         self._user_name: Name | None = None
         self._next_name: Name | None = None
         self._suffix = ""
+        self._is_plain = False
         self._engine: Engine | None = None
 
     async def start(self, engine: Engine) -> None:
         """Fix what the parameters say."""
         self._engine = engine
         engine.core.configure(double_record_route=self.enable_double_rr)
-        self._suffix = ";lr=on" if self.enable_full_lr else ""
         self._cookie_mask, self._filter = self.cookie_filter.mask, self.cookie_filter.regex
+        self._suffix = ";lr=on" if self.enable_full_lr else ""
+        self._is_plain = not (
+            self.ignore_user or self.user_part_avp or self.next_route_avp or self._cookie_mask
+        )
         self._jar = CookieJar(self.cookie_secret)
         self._user_name = Name.parse(self.user_part_avp) if self.user_part_avp else None
         self._next_name = Name.parse(self.next_route_avp) if self.next_route_avp else None
@@ -152,12 +156,23 @@ class RecordRouting(Module):
         """Follow the route set. 1: the request is routed by it; -1: there is none for us to follow."""
         message = msg.message
         try:
-            routes = [route.uri for route in message.routes()]
+            found = message.routes()
         except ParseError:
             msg.error = Fault.BAD_REQUEST
             return -1
-        if not routes:
+        if not found:
             return -1
+        if len(found) == 1 and self._is_plain and not msg.engine.own_domains:
+            # Most requests in a dialog: the only Route is ours, the Request-URI is the target.
+            core = msg.core
+            if core.is_myself_uri(found[0].uri) and not core.is_myself_uri(msg.request_uri):
+                message.remove_routes(1)
+                return 1
+        return self._follow(msg, [route.uri for route in found])
+
+    def _follow(self, msg: Context, routes: list[str]) -> int:
+        """loose_route for everything else."""
+        message = msg.message
         decision = self._decide(msg, routes)
         if decision is None:
             return -1
@@ -213,7 +228,6 @@ class RecordRouting(Module):
 
     def _restore(self, msg: Context, own: str, pair: str | None) -> None:
         """What our own Route brought back: direction, user part, cookie, the socket of the other side."""
-        msg.notes["rr"] = own
         if pair is not None and self.enable_double_rr:
             self._leave_by(msg, pair)
         if self._user_name is not None and (user := self._user_of(own)) is not None:
@@ -239,9 +253,10 @@ class RecordRouting(Module):
             msg.send_socket = listener
             msg.target = None
 
-    @staticmethod
-    def is_upstream(msg: Context) -> bool:
-        """Does a request inside a dialog come from the callee? Known after loose_route, by our ftag."""
-        own = msg.note("rr")
-        tag = None if own is None else Uri(own).parameter("ftag")
+    def is_upstream(self, msg: Context) -> bool:
+        """Does a request inside a dialog come from the callee? Our Route says so by its ftag (it is read as
+        it was received, so loose_route may have taken it off)."""
+        routes = msg.message.routes()
+        own = next((route.uri for route in routes if self._is_ours(msg, route.uri)), msg.message.request_uri)
+        tag = Uri(own).parameter("ftag")
         return tag is not None and tag != msg.message.from_tag

@@ -23,7 +23,7 @@ from sipyard.module import function, parameter
 from sipyard.modules.tm import dump as dumping
 from sipyard.modules.tm import relay as relaying
 from sipyard.modules.tm.commands import Commands
-from sipyard.modules.tm.relay import Destination
+from sipyard.modules.tm.relay import Destination, relay_at_once
 from sipyard.regex import Regex
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Transactions(Commands):
         self._appends: dict[str, dumping.Append] = {}
         self._fr_name: Name | None = None
         self._fr_inv_name: Name | None = None
+        self._has_timer_names = False
 
     async def start(self, engine: Engine) -> None:
         """Tell the core what the parameters say."""
@@ -50,6 +51,7 @@ class Transactions(Commands):
         engine.core.configure(**self.core_settings())
         self._fr_name = _timer_name(self.fr_timer_avp)
         self._fr_inv_name = _timer_name(self.fr_inv_timer_avp)
+        self._has_timer_names = self._fr_name is not None or self._fr_inv_name is not None
 
     # -- relay -----------------------------------------------------------------------------------------------
 
@@ -58,9 +60,11 @@ class Transactions(Commands):
         """Relay to the Request-URI (or dst_uri) and all branches; in a failure route to the branches appended
         there. 1, or the negative number of a fault that was answered already (SER 0.9: 0, the script
         ends)."""
-        if self._fr_name is not None or self._fr_inv_name is not None:
+        if self._has_timer_names:
             self._take_timers(msg)
-        result = await relaying.relay(msg)
+        result = relay_at_once(msg)
+        if result is None:
+            result = await relaying.relay(msg)
         return result if result > 0 else self._failed(result)
 
     async def _relay_to(self, msg: Context, destination: Destination | None) -> int:

@@ -57,6 +57,45 @@ def begin(msg: Context) -> Transaction | None:
     return transaction
 
 
+def relay_at_once(msg: Context) -> int | None:
+    """t_relay of the common request: a request route, one branch, a numeric target. None: it takes more than
+    that, see `relay`. One function without calls of our own: this is the hot path."""
+    engine = msg.engine
+    if msg.branches or msg.kind is not _REQUEST or msg.on_branch is not None or engine.onsend is not None:
+        return None
+    core, message, uri = msg.core, msg.message, msg._uri
+    target = msg.target
+    if target is None:
+        socket = msg.send_socket
+        hop = msg._dst_uri or uri or message.request_uri
+        try:
+            target = core.target(hop) if socket is None else core.target(hop, socket.index)
+        except ValueError:  # relay() will say why
+            return None
+        if target is None:
+            return None
+    method = message.method
+    if method == "ACK":
+        # One that reaches the script is for a 2xx: it goes on without state (RFC 3261 §13.3.1.4).
+        msg.is_settled = True
+        return 1 if core.forward(message, uri, [target]) > 0 else -1
+    if method == "CANCEL":
+        return None
+    transaction = msg.transaction or begin(msg)
+    if transaction is None:
+        return 1
+    if msg.on_failure or msg.on_reply or msg.is_hooked or engine.watches_replies:
+        engine.remember(msg)
+    sent = transaction.relay([Branch(message, uri, [target])])
+    if sent > 0:
+        msg.is_settled = True
+        msg.error = 0
+        return 1
+    _note_fault(msg, sent)
+    reject(msg, transaction)
+    return -msg.error
+
+
 async def relay(msg: Context, fixed: Destination | None = None) -> int:
     """t_relay: 1, or the negative number of a fault that was answered already."""
     kind, core, message = msg.kind, msg.core, msg.message
@@ -70,33 +109,14 @@ async def relay(msg: Context, fixed: Destination | None = None) -> int:
     transaction = msg.transaction or begin(msg)
     if transaction is None:
         return 1
-    branches = None
-    if kind is _REQUEST and fixed is None and not msg.branches and msg.on_branch is None:
-        branches = _simple(msg)
-    if branches is None:
-        if kind is _REQUEST and message.method == "INVITE" and _must_wait(msg, fixed):
-            transaction.reply(100, TRYING)  # before any waiting for names
-        branches = await collect(msg, fixed)
+    if kind is _REQUEST and message.method == "INVITE" and _must_wait(msg, fixed):
+        transaction.reply(100, TRYING)  # before any waiting for names
+    branches = await collect(msg, fixed)
     result = send(msg, transaction, branches)
     if result <= 0 and kind is _REQUEST:
         reject(msg, transaction)
         return -msg.error
     return result
-
-
-def _simple(msg: Context) -> list[Branch] | None:
-    """The one branch of most requests, None when it takes more to find out."""
-    if msg.engine.onsend is not None:
-        return None
-    target = msg.target
-    if target is None:
-        try:
-            target = msg.core.target(msg.next_hop, msg.listener_index)
-        except ValueError:  # collect() will say why
-            return None
-        if target is None:
-            return None
-    return [Branch(msg.routed_message() if msg.path else msg.message, msg.uri, [target])]
 
 
 def _must_wait(msg: Context, fixed: Destination | None) -> bool:
@@ -125,12 +145,15 @@ def send(msg: Context, transaction: Transaction, branches: list[Branch]) -> int:
         msg.is_settled = True
         msg.error = 0
         return 1
+    _note_fault(msg, sent)
+    return -1
+
+
+def _note_fault(msg: Context, sent: int) -> None:
+    """Why the core sent nothing."""
     if sent == native.RELAY_FINAL:
         msg.is_settled = True
-        msg.error = Fault.UNSPECIFIED
-        return -1
     msg.error = _FAULTS.get(sent, Fault.UNSPECIFIED)
-    return -1
 
 
 def reject(msg: Context, transaction: Transaction) -> None:
@@ -144,14 +167,9 @@ def reject(msg: Context, transaction: Transaction) -> None:
 async def _forward_ack(msg: Context, fixed: Destination | None) -> int:
     """An ACK that reaches the script is one for a 2xx: it goes on without state (RFC 3261 §13.3.1.4)."""
     msg.is_settled = True
-    if fixed is None:
-        target = msg.target
-        if target is None:
-            return await msg.forward()
-        if msg.engine.onsend is None:
-            return 1 if msg.core.forward(msg.message, msg.uri, [target]) > 0 else -1
-        return await msg.forward()
-    return await msg.forward(fixed.host, fixed.port, fixed.protocol)
+    if fixed is not None:
+        return await msg.forward(fixed.host, fixed.port, fixed.protocol)
+    return await msg.forward()
 
 
 async def collect(msg: Context, fixed: Destination | None) -> list[Branch]:
