@@ -144,6 +144,8 @@ class Engine:
         self._main = routes.main
         self._onreply = routes.onreply
         self.onsend = routes.onsend
+        # With an unnamed onreply_route every transaction's replies pass through Python.
+        self.watches_replies = routes.onreply is not None
         self._handlers: dict[int, Callable[[Event], None]] = {
             native.REPLY: self._on_reply,
             native.FAILURE: self._on_failure,
@@ -403,11 +405,6 @@ class Engine:
         has_reply = bool(state.on_reply) or self._onreply is not None
         transaction.arm(reply=has_reply, failure=bool(state.on_failure), ended=True)
         return state
-
-    @property
-    def watches_replies(self) -> bool:
-        """The script has an unnamed onreply_route, so every transaction's replies pass through Python."""
-        return self._onreply is not None
 
     async def allowed_targets(self, msg: Context, targets: list[Target]) -> list[Target]:
         """Those targets that onsend_route lets pass; it runs once for each (semantics §12: a refused one

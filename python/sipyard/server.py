@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import grp
 import ipaddress
 import logging
@@ -154,6 +155,7 @@ class Server:
         loop.add_signal_handler(signal.SIGHUP, lambda: _log.info("SIGHUP ignored"))
         loop.add_signal_handler(signal.SIGUSR1, self._say_status)
         await self.engine.start()
+        _settle_memory()
         if self.options.threads:
             loop.add_reader(self.endpoint.fileno(), self._on_events)
         (announce or self._announce)(listeners)
@@ -237,6 +239,15 @@ class Server:
                 os.setuid(user.pw_uid)
         except (OSError, KeyError, ValueError) as error:
             raise ConfigError(f"cannot take on user, group or directory as asked: {error}") from error
+
+
+def _settle_memory() -> None:
+    """Keep the collector off what was just loaded (a million bindings, say), and let it look for cycles
+    rarely:
+    messages make none, so a collection finds next to nothing and stops the server for as long as it takes."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
 
 
 def _shown(listener: Listener) -> str:

@@ -40,6 +40,11 @@ class RouteUser:
         value: Any = kind_of(Dynamic[str]).convert(text, loading)
         return cls(value or None)
 
+    @property
+    def is_given(self) -> bool:
+        """Whether any message may get a user part."""
+        return self._is_request_user or self._value is not None
+
     def text(self, msg: Context) -> str | None:
         """The user part for this message, None for none."""
         if self._is_request_user:
@@ -96,6 +101,7 @@ class RecordRouting(Module):
         self._next_name: Name | None = None
         self._suffix = ""
         self._is_plain = False
+        self._has_user = False
         self._engine: Engine | None = None
 
     async def start(self, engine: Engine) -> None:
@@ -104,6 +110,7 @@ class RecordRouting(Module):
         engine.core.configure(double_record_route=self.enable_double_rr)
         self._cookie_mask, self._filter = self.cookie_filter.mask, self.cookie_filter.regex
         self._suffix = ";lr=on" if self.enable_full_lr else ""
+        self._has_user = self.add_username.is_given
         self._is_plain = not (
             self.ignore_user or self.user_part_avp or self.next_route_avp or self._cookie_mask
         )
@@ -136,7 +143,8 @@ class RecordRouting(Module):
         if self.append_fromtag and (tag := message.from_tag):
             parameters = f";ftag={tag}{parameters}"
         try:
-            return 1 if message.record_route(self.add_username.text(msg), parameters, preset) else -1
+            user = self.add_username.text(msg) if self._has_user else None
+            return 1 if message.record_route(user, parameters, preset) else -1
         except ValueError as error:
             msg.error = Fault.BAD_REQUEST
             msg.log(-1, f"record_route: {error}")

@@ -60,7 +60,7 @@ class Transactions(Commands):
         """Relay to the Request-URI (or dst_uri) and all branches; in a failure route to the branches appended
         there. 1, or the negative number of a fault that was answered already (SER 0.9: 0, the script
         ends)."""
-        if self._has_timer_names:
+        if self._has_timer_names and msg.has_attributes:
             self._take_timers(msg)
         result = relay_at_once(msg)
         if result is None:

@@ -81,9 +81,15 @@ def relay_at_once(msg: Context) -> int | None:
         return 1 if core.forward(message, uri, [target]) > 0 else -1
     if method == "CANCEL":
         return None
-    transaction = msg.transaction or begin(msg)
+    transaction = msg.transaction
     if transaction is None:
-        return 1
+        transaction = msg.transaction = core.new_transaction(message)
+        if transaction is None:  # a retransmission, absorbed
+            msg.is_settled = True
+            return 1
+        if msg.timers is not None:
+            fr_inv, fr = msg.timers
+            transaction.set_timers(fr, fr_inv)
     if msg.on_failure or msg.on_reply or msg.is_hooked or engine.watches_replies:
         engine.remember(msg)
     sent = transaction.relay([Branch(message, uri, [target])])
