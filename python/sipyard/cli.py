@@ -64,7 +64,8 @@ def run(
 
 @main.command()
 @_FILE
-def check(file: Path) -> None:
+@click.option("--ser", type=click.Choice(["0.9", "2.0"]), help="Read FILE as this generation of SER.")
+def check(file: Path, ser: str | None) -> None:
     """Report every mistake in FILE; exit status 0 when it can be run."""
     if file.suffix == ".py":
         from sipyard.routes import load_routes
@@ -76,9 +77,11 @@ def check(file: Path) -> None:
             sys.exit(1)
         click.echo(f"{file}: good")
         return
+    from sipyard.arguments import Generation
     from sipyard.script import check_file
 
-    report = check_file(file)
+    generations = {"0.9": Generation.SER_0_9, "2.0": Generation.SER_2_0}
+    report = check_file(file, generations.get(ser or ""))
     click.echo(report.text(), nl=False)
     sys.exit(0 if report.is_good else 1)
 

@@ -291,12 +291,19 @@ def _via(path: SelectPath) -> Reader:
 
     def read(msg: Context) -> str | None:
         try:
-            found = msg.message.via(index)
+            found = msg.message.via(index) if index >= 0 else _via_from_end(msg, index)
         except ParseError:
             return None
         return None if found is None else take(found)
 
     return read
+
+
+def _via_from_end(msg: Context, index: int) -> Via | None:
+    vias: list[Via] = []
+    while (via := msg.message.via(len(vias))) is not None:
+        vias.append(via)
+    return vias[index] if len(vias) >= -index else None
 
 
 def _via_parameter(name: str) -> Callable[[Via], str | None]:

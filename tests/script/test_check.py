@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.script.probe import NEW, OLD, Probe
 
 from sipyard.errors import ConfigError
 from sipyard.registry import Modules
 from sipyard.script import Report, check_file, load_text
 from sipyard.script.check import read_text
+
+from .probe import NEW, OLD, Probe
 
 
 def check(text: str, generation: object = NEW) -> Report:

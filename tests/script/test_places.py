@@ -9,7 +9,8 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from tests.script.probe import context, load
+
+from .probe import context, load
 
 TEXT = """# a comment
 route {

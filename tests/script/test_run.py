@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.script.probe import NEW, OLD, run
 
 from sipyard.errors import ScriptError
 from sipyard.script.runtime import Exit
+
+from .probe import NEW, OLD, run
 
 LATER = [1, "y", -1, "n", 0]
 CONTROL = [

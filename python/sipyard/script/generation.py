@@ -1,6 +1,6 @@
 """Which SER a script is written for.
 
-The rule, in this order (docs/script.md says it to users):
+The rule, in this order (docs/guides/script.md says it to users):
 
 1. what the caller demands (`sipyard check --ser 2.0`);
 2. a comment line `#!SER 0.9` or `#!SER 2.0` anywhere in the file;

@@ -42,6 +42,9 @@ _NOT_SER = {
     "elseif": "write else if",
     "elif": "write else if",
     "elsif": "write else if",
+    "and": "`and` stands between two conditions",
+    "or": "`or` stands between two conditions",
+    "not": "`not` stands before a condition",
 }
 
 
@@ -124,7 +127,9 @@ class Statements(Expressions):
 
     def _no_statement(self, token: Token) -> SyntaxProblem:
         if token.text in _NOT_SER:
-            return self.fail(f"`{token.text}` is not part of the language", token, _NOT_SER[token.text])
+            is_operator = token.text in ("and", "or", "not")
+            what = "cannot begin a statement" if is_operator else "is not part of the language"
+            return self.fail(f"`{token.text}` {what}", token, _NOT_SER[token.text])
         self.take()
         if self.sees("="):
             return self.fail(
