@@ -61,7 +61,9 @@ def relay_at_once(msg: Context) -> int | None:
     """t_relay of the common request: a request route, one branch, a numeric target. None: it takes more than
     that, see `relay`. One function without calls of our own: this is the hot path."""
     engine = msg.engine
-    if msg.branches or msg.kind is not _REQUEST or msg.on_branch is not None or engine.onsend is not None:
+    if msg.branches or msg.path or msg.kind is not _REQUEST:
+        return None
+    if msg.on_branch is not None or engine.onsend is not None:
         return None
     core, message, uri = msg.core, msg.message, msg._uri
     target = msg.target
