@@ -7,6 +7,7 @@ and used.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sipyard.arguments import ArgumentError, Generation, Loading
@@ -26,12 +27,14 @@ from sipyard.modules.registrar.request import (
     read,
 )
 from sipyard.modules.registrar.update import plan
-from sipyard.modules.usrloc import NAT, Contact, UsrLoc
+from sipyard.modules.usrloc import MEMORY_ONLY, NAT, Contact, UsrLoc
 from sipyard.sip.field_text import one_line
 
 if TYPE_CHECKING:
     from sipyard.context import Context
     from sipyard.engine import Engine
+    from sipyard.modules.usrloc import Change
+    from sipyard.modules.usrloc.persistence import MemoryStore
 
 PATH_IGNORED, PATH_LAZY, PATH_STRICT = range(3)
 UNAVAILABLE_RETRY: Final = 30
@@ -151,9 +154,16 @@ class Registrar(Module):
         self._save_nat = 1 << (self.nat_flag if old else self.save_nat_flag)
         self._load_nat = 1 << (self.nat_flag if old else self.load_nat_flag)
         self._received = Name(str(self.received_avp)) if old else None
-        self._most = self.max_contacts or self.contact_limit
         self._sockets: dict[int, str] = {}
-        self._understood = frozenset() if self.path_mode == PATH_IGNORED else frozenset({"path"})
+        # As plain attributes: these are read for every request.
+        self._most = self.max_contacts or self.contact_limit
+        self._is_ordered = self.check_order
+        self._reads_require = self.check_require
+        self._reads_path = self.path_mode != PATH_IGNORED
+        self._to_uri = not old and self.received_to_uri
+        self._forks = self.append_branches
+        self._keeps_attributes = self._usrloc.keeps_attributes
+        self._understood = frozenset({"path"}) if self._reads_path else frozenset()
 
     # -- save ------------------------------------------------------------------------------------------------
 
@@ -162,59 +172,84 @@ class Registrar(Module):
     async def save(self, msg: Context, table: TableName, aor: Dynamic[str] = "") -> int:
         """Carry out a REGISTER and answer it. 1; 0 when it was refused, so the script ends. With `aor` only
         contacts registered for that address-of-record are listed and removed by `*`."""
-        return await self._save(msg, table, aor)
+        result = self._save(msg, table, aor)
+        return result if isinstance(result, int) else await result
 
     @function("RF")
     @function("RF", name="save_contacts_noreply", generations=Generation.SER_2_0)
     async def save_noreply(self, msg: Context, table: TableName, aor: Dynamic[str] = "") -> int:
         """As save without answering: status, reason, contacts and address-of-record become attributes. 1, or
         -2 when it would have been refused."""
-        return await self._save(msg, table, aor, answers=False)
+        result = self._save(msg, table, aor, answers=False)
+        return result if isinstance(result, int) else await result
 
     @function("RF")
     async def save_memory(self, msg: Context, table: TableName, aor: Dynamic[str] = "") -> int:
         """As save, but the contacts are not written to the database."""
-        return await self._save(msg, table, aor, in_memory=True)
+        result = self._save(msg, table, aor, flags=MEMORY_ONLY)
+        return result if isinstance(result, int) else await result
 
     @function("RF", generations=Generation.SER_2_0)
     async def save_mem_nr(self, msg: Context, table: TableName, aor: Dynamic[str] = "") -> int:
         """As save_noreply, but the contacts are not written to the database."""
-        return await self._save(msg, table, aor, in_memory=True, answers=False)
+        result = self._save(msg, table, aor, flags=MEMORY_ONLY, answers=False)
+        return result if isinstance(result, int) else await result
 
-    async def _save(
-        self, msg: Context, table: str, aor: str, *, in_memory: bool = False, answers: bool = True
-    ) -> int:
-        usrloc = self._usrloc
+    def _save(
+        self, msg: Context, table: str, aor: str, flags: int = 0, answers: bool = True
+    ) -> int | Awaitable[int]:
+        """The result, or what to await for it when the database is to be waited for. This is the hot path."""
         try:
-            bindings = usrloc.table(table)
+            store = self._usrloc.store(table)
             uid = self._identity.key(msg)
             if uid is None:
                 raise bad_request("To has no user")
-            store = usrloc.store(table)
             if uid in store.busy:
-                await store.settled(uid)
+                return self._save_after_others(store, uid, msg, table, aor, flags, answers)
             now = msg.core.now
-            registration, headers = self._read(msg, uid, now, in_memory)
-            changes = plan(
-                registration,
-                bindings,
-                now,
-                check_order=self.check_order,
-                max_contacts=self._most,
-                aor_filter=aor,
-            )
+            registration, headers = self._read(msg, uid, now, flags)
+            changes = plan(registration, store.bindings, now, self._is_ordered, self._most, aor)
             if changes:
-                if usrloc.max_bindings and usrloc.is_full(sum(old is None for old, _ in changes)):
-                    raise self._unavailable("all bindings there may be are taken", UNAVAILABLE_RETRY)
-                waiting = usrloc.change(table, uid, changes)
+                if changes[-1][0] is None:  # those added come last
+                    self._check_room(changes)
+                waiting = self._usrloc.change(store, uid, changes)
                 if waiting is not None:
-                    await waiting
+                    return self._answer_when(waiting, store, uid, msg, now, aor, headers, answers)
         except Refused as refused:
             return self._refuse(msg, refused, answers)
         except StorageError as error:
-            msg.engine.log_incident(f"registrar: {error}")
-            return self._refuse(msg, self._unavailable("storage", error.retry_after), answers)
-        contacts = contact_values(bindings.first.get(uid), now, aor)
+            return self._refuse(msg, self._storage_failed(msg, error), answers)
+        return self._answer(store, uid, msg, now, aor, headers, answers)
+
+    async def _save_after_others(
+        self, store: MemoryStore, uid: str, msg: Context, table: str, aor: str, flags: int, answers: bool
+    ) -> int:
+        await store.settled(uid)
+        result = self._save(msg, table, aor, flags, answers)
+        return result if isinstance(result, int) else await result
+
+    async def _answer_when(
+        self,
+        waiting: Awaitable[None],
+        store: MemoryStore,
+        uid: str,
+        msg: Context,
+        now: float,
+        aor: str,
+        headers: str,
+        answers: bool,
+    ) -> int:
+        """The 200 goes out only when the database has it."""
+        try:
+            await waiting
+        except StorageError as error:
+            return self._refuse(msg, self._storage_failed(msg, error), answers)
+        return self._answer(store, uid, msg, now, aor, headers, answers)
+
+    def _answer(
+        self, store: MemoryStore, uid: str, msg: Context, now: float, aor: str, headers: str, answers: bool
+    ) -> int:
+        contacts = contact_values(store.bindings.first.get(uid), now, aor)
         if answers:
             if contacts:
                 headers = f"Contact: {contacts}\r\n{headers}"
@@ -223,31 +258,46 @@ class Registrar(Module):
             self._tell(msg, 200, "OK", contacts)
         return 1
 
-    def _read(self, msg: Context, uid: str, now: float, in_memory: bool) -> tuple[Registration, str]:
+    def _check_room(self, changes: Sequence[Change]) -> None:
+        if self._usrloc.is_full(sum(old is None for old, _ in changes)):
+            raise self._unavailable("all bindings there may be are taken", UNAVAILABLE_RETRY)
+
+    def _storage_failed(self, msg: Context, error: StorageError) -> Refused:
+        msg.engine.log_incident(f"registrar: {error}")
+        return self._unavailable("storage", error.retry_after)
+
+    def _read(self, msg: Context, uid: str, now: float, flags: int) -> tuple[Registration, str]:
         """The request, and the header lines that its 200 gets for it; Refused."""
-        message = msg.message
-        if self.check_require and message.has_header("Require"):
+        message, usrloc = msg.message, self._usrloc
+        if self._reads_require and message.has_header("Require"):
             self._check_require(msg)
-        path, headers = "", ""
-        if self.path_mode != PATH_IGNORED and message.has_header("Path"):
-            path = path_of(message)
-            if "path" in _tokens(msg, "Supported"):
-                # RFC 3327 §5.3: the phone learns through whom it is reached.
-                headers = f"Path: {path}\r\n{_SUPPORTED_PATH}"
-            elif self.path_mode == PATH_STRICT:
-                raise Refused(420, "Bad Extension", "path is not supported", "Unsupported: path\r\n")
-        is_nat = bool(msg.flags & self._save_nat)
-        usrloc = self._usrloc
+        path, headers, received = "", "", ""
+        if self._reads_path and message.has_header("Path"):
+            path, headers = self._path(msg)
+        if msg.flags & self._save_nat:
+            flags |= NAT
+            received = self._received_uri(msg)
+        elif self._received is not None:
+            received = self._received_uri(msg)
+        socket = self._sockets.get(message.listener)
         around = Circumstances(
             now,
-            self._socket(msg),
-            is_nat,
-            in_memory,
-            self._received_uri(msg) if is_nat or self._received is not None else "",
-            usrloc.share(path) if path else "",
-            usrloc.registration_attributes(msg),
+            self._socket(msg) if socket is None else socket,
+            flags,
+            received,
+            path,
+            usrloc.registration_attributes(msg) if self._keeps_attributes else None,
         )
         return read(msg, uid, self._limits, usrloc.share, around), headers
+
+    def _path(self, msg: Context) -> tuple[str, str]:
+        """The Path to keep, and the header lines of the 200 that say so (RFC 3327 §5.3)."""
+        path = path_of(msg.message)
+        if "path" in _tokens(msg, "Supported"):
+            return self._usrloc.share(path), f"Path: {path}\r\n{_SUPPORTED_PATH}"
+        if self.path_mode == PATH_STRICT:
+            raise Refused(420, "Bad Extension", "path is not supported", "Unsupported: path\r\n")
+        return self._usrloc.share(path), ""
 
     def _check_require(self, msg: Context) -> None:
         # RFC 3261 §10.3 step 2.
@@ -257,15 +307,13 @@ class Registrar(Module):
             raise Refused(420, "Bad Extension", "Require is not understood", headers)
 
     def _socket(self, msg: Context) -> str:
-        index = msg.message.listener
-        text = self._sockets.get(index)
-        if text is None:
-            listeners = msg.core.listeners
-            if not 0 <= index < len(listeners):
-                return ""
-            listener = listeners[index]
-            ip = f"[{listener.ip}]" if ":" in listener.ip else listener.ip
-            text = self._sockets[index] = f"{listener.protocol}:{ip}:{listener.port}"
+        """``proto:ip:port`` of the listener the request came in by, "" when it did not come in by one."""
+        index, listeners = msg.message.listener, msg.core.listeners
+        if not 0 <= index < len(listeners):
+            return ""
+        listener = listeners[index]
+        ip = f"[{listener.ip}]" if ":" in listener.ip else listener.ip
+        text = self._sockets[index] = f"{listener.protocol}:{ip}:{listener.port}"
         return text
 
     def _received_uri(self, msg: Context) -> str:
@@ -331,7 +379,7 @@ class Registrar(Module):
         if not chosen:
             return -5
         self._choose(msg, chosen[0])
-        if self.append_branches:
+        if self._forks:
             for contact in chosen[1:]:
                 if not append(msg, contact):
                     break
@@ -340,7 +388,7 @@ class Registrar(Module):
         return 1
 
     def _choose(self, msg: Context, contact: Contact) -> None:
-        if self.received_to_uri:
+        if self._to_uri:
             msg.set_destination(uri_with_received(contact), q=contact.q)
         else:
             choose(msg, contact)

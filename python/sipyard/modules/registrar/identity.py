@@ -48,10 +48,15 @@ class ByUid:
             uid = msg.attributes.value(_UID)
             if uid is not None:
                 return str(uid) or None
-        user = user_of(msg)
-        if user is None:
+        message = msg.message
+        text = message.to_uri if message.method == "REGISTER" else msg.request_uri
+        try:
+            user = Uri(text or "").user
+        except ParseError:
             return None
-        key = canonical_user(user)
+        if not user:
+            return None
+        key = user.lower() if user.isascii() and "%" not in user else canonical_user(user)
         return key if len(key) <= LONGEST else None
 
 
@@ -87,9 +92,3 @@ def uri_of(msg: Context) -> Uri | None:
         return Uri(text)
     except ParseError:
         return None
-
-
-def user_of(msg: Context) -> str | None:
-    """User part of `uri_of`, None when it has none."""
-    uri = uri_of(msg)
-    return None if uri is None else uri.user or None

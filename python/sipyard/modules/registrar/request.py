@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipyard._native.core import NameAddr, ParseError, Uri
 from sipyard.context import q_of
-from sipyard.modules.usrloc import MEMORY_ONLY, NAT, Contact
+from sipyard.modules.usrloc import Contact
 from sipyard.modules.usrloc.table import SharedTexts
 from sipyard.sip.field_text import one_line
 
@@ -62,6 +62,8 @@ class Limits:
 
         :raises Refused: 423 when the script wants brief intervals refused.
         """
+        if self.min_expires <= asked <= (self.max_expires or LATEST):
+            return asked
         if asked <= 0:
             return 0
         if asked < self.min_expires:
@@ -93,17 +95,26 @@ class Registration:
         self.is_star = False
 
 
-@dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What every contact of one REGISTER shares besides what the message says."""
+    """What every contact of one REGISTER shares besides what the message says of it."""
 
-    now: float
-    socket: str
-    is_nat: bool
-    is_memory_only: bool
-    received: str
-    path: str
-    attributes: tuple[Attribute, ...] | None
+    __slots__ = ("attributes", "flags", "now", "path", "received", "socket")
+
+    def __init__(
+        self,
+        now: float,
+        socket: str,
+        flags: int,
+        received: str,
+        path: str,
+        attributes: tuple[Attribute, ...] | None,
+    ) -> None:
+        self.now = now
+        self.socket = socket
+        self.flags = flags
+        self.received = received
+        self.path = path
+        self.attributes = attributes
 
 
 def read(msg: Context, uid: str, limits: Limits, shared: SharedTexts, around: Circumstances) -> Registration:
@@ -131,9 +142,7 @@ def read(msg: Context, uid: str, limits: Limits, shared: SharedTexts, around: Ci
         agent = one_line(agent)[:LONGEST_TEXT]
     agent = shared(agent)
     for value in values:
-        contact = _binding(registration, value, default, limits, around)
-        contact.user_agent = agent
-        registration.contacts.append(contact)
+        registration.contacts.append(_binding(registration, value, default, agent, limits, around))
     return registration
 
 
@@ -145,31 +154,40 @@ def _read_star(registration: Registration, message: Message) -> None:
 
 
 def _binding(
-    registration: Registration, value: NameAddr, default: int, limits: Limits, around: Circumstances
+    registration: Registration,
+    value: NameAddr,
+    default: int,
+    agent: str,
+    limits: Limits,
+    around: Circumstances,
 ) -> Contact:
-    written = value.parameter("expires")
-    seconds = limits.seconds(default if written is None else _seconds(written))
-    q = value.parameter("q")
-    received = value.parameter(limits.received_param)
-    instance = value.parameter("+sip.instance")
     uri = value.uri
     if len(uri) > LONGEST_URI:
         raise bad_request("Contact URI is too long")
-    return Contact(
-        registration.uid,
-        uri,
-        around.now + seconds if seconds else 0,
-        aor=registration.aor,
-        q=limits.default_q if q is None else _q(q),
-        call_id=registration.call_id,
-        cseq=registration.cseq,
-        flags=(NAT if around.is_nat else 0) | (MEMORY_ONLY if around.is_memory_only else 0),
-        received=_received(received) if received else around.received,
-        instance=_instance(instance, value.parameter("reg-id")) if instance else "",
-        path=around.path,
-        socket=around.socket,
-        attributes=around.attributes,
-    )
+    seconds, q, received, instance = default, limits.default_q, around.received, ""
+    if value.parameters:
+        if (text := value.parameter("expires")) is not None:
+            seconds = _seconds(text)
+        if (text := value.parameter("q")) is not None:
+            q = _q(text)
+        if text := value.parameter(limits.received_param):
+            received = _received(text)
+        if text := value.parameter("+sip.instance"):
+            instance = _instance(text, value.parameter("reg-id"))
+    seconds = limits.seconds(seconds)
+    contact = Contact(registration.uid, uri, around.now + seconds if seconds else 0)
+    contact.aor = registration.aor
+    contact.q = q
+    contact.call_id = registration.call_id
+    contact.cseq = registration.cseq
+    contact.flags = around.flags
+    contact.user_agent = agent
+    contact.received = received
+    contact.instance = instance
+    contact.path = around.path
+    contact.socket = around.socket
+    contact.attributes = around.attributes
+    return contact
 
 
 def _seconds(text: str) -> int:

@@ -22,7 +22,6 @@ def plan(
     registration: Registration,
     bindings: Bindings,
     now: float,
-    *,
     check_order: bool = True,
     max_contacts: int = 0,
     aor_filter: str = "",

@@ -212,12 +212,11 @@ class UsrLoc(Module):
 
     def is_full(self, more: int) -> bool:
         """Whether so many more bindings would be too many."""
-        return 0 < self.max_bindings < self.count + more
+        return more > 0 and 0 < self.max_bindings < self.count + more
 
     def table(self, name: str) -> Bindings:
         """The bindings of a table; reads it now when it was not preloaded. StorageError, ConfigError."""
-        store = self._stores.get(name)
-        return store.bindings if store is not None else self.store(name).bindings
+        return self.store(name).bindings
 
     def store(self, name: str) -> MemoryStore:
         """As `table`: what keeps its bindings."""
@@ -226,15 +225,20 @@ class UsrLoc(Module):
             store = self._stores[name] = self._open(name)
         return store
 
-    def change(self, table: str, uid: str, changes: Sequence[Change]) -> Awaitable[None] | None:
+    def change(self, store: MemoryStore, uid: str, changes: Sequence[Change]) -> Awaitable[None] | None:
         """Change bindings of one uid, all or nothing: done when it returns None, else when what it returns
-        has been awaited. Await `settled` first.
+        has been awaited. Await `store.settled` first while `store.busy` names the uid.
 
         :raises StorageError: nothing was changed (from the call, or from awaiting).
         """
         if self._attributes is not None and self.db_mode != READ_ONLY:
             self._attributes.write(changes)
-        return self.store(table).change(uid, changes)
+        return store.change(uid, changes)
+
+    @property
+    def keeps_attributes(self) -> bool:
+        """Whether attributes of a REGISTER are kept with its contacts (`reg_avp_flag`)."""
+        return self._mask != 0
 
     def registration_attributes(self, msg: Context) -> tuple[Attribute, ...] | None:
         """The message's attributes that are to be kept with the contacts it registers (`reg_avp_flag`)."""
@@ -304,10 +308,10 @@ class UsrLoc(Module):
         return store.bindings
 
     async def _change(self, table: str, uid: str, decide: Callable[[Bindings], Sequence[Change]]) -> None:
-        bindings = self._existing(table)
-        await self.store(table).settled(uid)
+        bindings, store = self._existing(table), self.store(table)
+        await store.settled(uid)
         try:
-            waiting = self.change(table, uid, decide(bindings))
+            waiting = self.change(store, uid, decide(bindings))
             if waiting is not None:
                 await waiting
         except StorageError as error:

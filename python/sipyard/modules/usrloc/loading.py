@@ -76,8 +76,10 @@ def _add(
         contact.uid = first.uid
         if contact.aor == first.aor:
             contact.aor = first.aor
-    contact.user_agent = share(contact.user_agent)
-    contact.socket = share(contact.socket)
+    if contact.user_agent:
+        contact.user_agent = share(contact.user_agent)
+    if contact.socket:
+        contact.socket = share(contact.socket)
     if attributes:
         contact.attributes = attributes.get((contact.uid, contact.uri))
     bindings.add(contact)

@@ -82,7 +82,11 @@ class Bindings:
     def add(self, contact: Contact) -> None:
         """Put a contact into the chain of its uid: before the first with a smaller q, after those with the
         same (or, newest first, before all)."""
-        self._link(contact, self.first.get(contact.uid))
+        first = self.first.get(contact.uid)
+        if first is None:
+            self.first[contact.uid] = contact
+        else:
+            self._link(contact, first)
         self.count += 1
         self._expiry.watch(contact)
 
