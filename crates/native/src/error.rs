@@ -1,6 +1,6 @@
 //! Errors across the border.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use sipyard_wire::ParseError as WireError;
 
@@ -30,5 +30,10 @@ pub fn value_error(message: impl std::fmt::Display) -> PyErr {
 
 /// OSError with the system's errno, from which Python makes the right subclass.
 pub fn os_error(error: std::io::Error) -> PyErr {
-    error.into()
+    let text = error.to_string();
+    match error.raw_os_error() {
+        // Python has its own way of naming the number.
+        Some(number) => PyOSError::new_err((number, text.replace(&format!(" (os error {number})"), ""))),
+        None => PyOSError::new_err(text),
+    }
 }
