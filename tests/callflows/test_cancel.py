@@ -41,6 +41,20 @@ def test_cancel_while_only_the_proxy_has_answered(
     assert not any(proxy.live.values()), proxy.live
 
 
+def test_a_cancelled_phone_that_rings_late(
+    network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent
+) -> None:
+    """The callee's first provisional comes after the caller gave up: it is cancelled then, and does not ring on."""
+    bob.rings(after=2)
+    call = alice.invite(bob)
+    call.cancel(after=0.2)
+    network.run(10)
+    assert call.status == 487
+    assert bob.call.is_cancelled
+    network.run()
+    assert not any(proxy.live.values()), proxy.live
+
+
 def test_cancel_crosses_the_200(network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent) -> None:
     """Bob answers while the CANCEL is on its way: the 2xx wins, the caller acknowledges it and hangs up."""
     flow = CallFlow(network, alice, proxy, bob)

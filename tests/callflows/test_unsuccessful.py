@@ -41,11 +41,11 @@ def test_no_answer(cast: Cast) -> None:
     flow.expect("""
         alice -> ss1  CANCEL sip:bob@biloxi.example.com F9
         {
-          ss1 -> alice  200 OK (CANCEL) F10
+          ss1 -> alice  200 (CANCEL) F10
           ss1 -> ss2    CANCEL F11
         }
         {
-          ss2 -> ss1    200 OK (CANCEL) F12
+          ss2 -> ss1    200 (CANCEL) F12
           ss2 -> bob    CANCEL F13
         }
         bob -> ss2    200 OK (CANCEL) F14

@@ -43,7 +43,8 @@ class Scene:
 @pytest.fixture
 def scene(network: Network) -> Scene:
     """The scene, with both phones registered."""
-    proxy = network.server(SCRIPT, aliases=["example.com"])
+    script = SCRIPT.read_text().replace('"max_limit", 70', '"max_limit", 16')  # SER's default
+    proxy = network.server(script, aliases=["example.com"])
     alice = network.user_agent("alice", proxy=proxy, domain="example.com")
     bob = network.user_agent("bob", proxy=proxy, domain="example.com")
     outcomes = [alice.register(), bob.register()]

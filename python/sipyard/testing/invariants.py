@@ -121,7 +121,9 @@ def _one_final_each(traffic: _Traffic, settled: bool) -> Iterator[str]:
             if settled:
                 yield f"{name} never got a final response"
             continue
-        statuses = [seen.message.status for seen in finals]
+        # Retransmissions say nothing new: what counts is the order of first appearances.
+        answers = {(seen.message.status, seen.message.to_tag): None for seen in finals}
+        statuses = [status for status, _tag in answers]
         refusals = {status for status in statuses if status >= 300}
         if len(refusals) > 1 or (method != "INVITE" and len(set(statuses)) > 1):
             yield f"{name} got several final responses: {statuses}"
@@ -146,9 +148,9 @@ def _requests_unchanged(traffic: _Traffic) -> Iterator[str]:
             continue
         before = came_in[0].message
         yield from (f"{_named(packet)}: {what}" for what in changes(before, message))
-        hops = before.max_forwards
-        if hops is not None and message.max_forwards not in (hops - 1, hops):
-            yield f"{_named(packet)}: Max-Forwards went from {hops} to {message.max_forwards}"
+        hops, left = before.max_forwards, message.max_forwards
+        if hops is not None and (left is None or not 0 <= left <= hops):
+            yield f"{_named(packet)}: Max-Forwards went from {hops} to {left}"
 
 
 def _replies_unchanged(traffic: _Traffic) -> Iterator[str]:

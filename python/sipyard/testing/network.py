@@ -60,6 +60,7 @@ class Network:
         self._default_link = Link(**link)
         self._links: dict[tuple[str, str], Link] = {}
         self._by_address: dict[Address, Node] = {}
+        self._columns: list[str] = []
         self._unplugged: set[str] = set()
         #: Nodes with work of their own between packets, in the order of their coming (a set would have none).
         self._deciding: list[Node] = []
@@ -103,12 +104,14 @@ class Network:
                 raise ValueError(f"{node.name} cannot have {address}: {holder.name} has it")
             self._by_address[address] = node
         self.nodes[node.name] = node
+        if node.name not in self._columns:
+            self._columns.append(node.name)
         if type(node).settle is not Node.settle:
             self._deciding.append(node)
 
     def detach(self, node: Node) -> None:
-        """Take a node away, as if its program had ended: its host stays, so packets for it are answered by
-        ICMP."""
+        """Take a node away, as if its program had ended: it sends no more, its host stays, so packets for
+        it are answered by ICMP."""
         self.nodes.pop(node.name, None)
         if node in self._deciding:
             self._deciding.remove(node)
@@ -247,6 +250,11 @@ class Network:
         if sender is not None and sender.name not in self._unplugged:
             sender.unreachable(packet.data, packet.source_address, packet.destination_address)
 
+    def ladder(self) -> str:
+        """Everything so far as a ladder diagram; the columns stand in the order in which nodes were added."""
+        seen = {end for packet in self.trace for end in (packet.source, packet.destination)}
+        return self.trace.ladder(*(name for name in self._columns if name in seen))
+
     # --- time -----------------------------------------------------------------------------------------------
 
     @property
@@ -268,9 +276,7 @@ class Network:
         seconds."""
         if not self.advance_until(condition, within):
             name = getattr(condition, "__name__", "the condition")
-            raise StillWaiting(
-                f"{name} is still false after {within:g} s of virtual time\n{self.trace.ladder()}"
-            )
+            raise StillWaiting(f"{name} is still false after {within:g} s of virtual time\n{self.ladder()}")
 
     def advance_until(self, condition: Callable[[], bool], within: float) -> bool:
         """As `run_until`, but returns whether the condition came true."""

@@ -41,8 +41,9 @@ class Node:
         return True
 
     def send(self, data: bytes, destination: Address) -> None:
-        """Send a datagram from our address."""
-        self.network.send(self.address, destination, data)
+        """Send a datagram from our address; nothing is sent any more once the node was detached."""
+        if self.network.nodes.get(self.name) is self:
+            self.network.send(self.address, destination, data)
 
     def close(self) -> None:
         """The network is being closed."""

@@ -60,7 +60,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
     made = item.stash.get(_NETWORK, None)
     if report.when == "call" and report.failed and made is not None:
-        lines = made.trace.ladder().splitlines()
+        lines = made.ladder().splitlines()
         if len(lines) > _LONGEST_LADDER:
             half = _LONGEST_LADDER // 2
             lines = [*lines[:half], f"… {len(lines) - 2 * half} more …", *lines[-half:]]

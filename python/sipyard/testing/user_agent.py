@@ -414,6 +414,11 @@ class UserAgent(Node):
         transaction.reply(status, data)
 
     @property
+    def open_requests(self) -> int:
+        """How many requests of this phone's own have a transaction that is not over."""
+        return sum(not machine.is_terminated for machine in self._clients.values())
+
+    @property
     def live_transactions(self) -> int:
         """How many of this phone's transactions are not over."""
         machines = [*self._clients.values(), *self._servers.values()]
