@@ -26,7 +26,7 @@ from sipyard.modules.usrloc.loading import load
 from sipyard.modules.usrloc.rows import Clocks, rows_of
 from sipyard.modules.usrloc.table import Bindings, SharedTexts
 from sipyard.storage import open_database
-from sipyard.storage.location import location_layout
+from sipyard.storage.location import Shape, location_layout
 
 AGENTS = [f"Phone {n} 4.{n}.1 00:04:13" for n in range(40)]
 
@@ -79,7 +79,7 @@ async def measure_loading(count: int) -> None:
     rows = rows_of(Generation.SER_2_0)
     with tempfile.TemporaryDirectory() as folder:
         database = open_database(f"sqlite:///{folder}/location.db?synchronous=off")
-        table = database.table(location_layout("location", Generation.SER_2_0))
+        table = database.table(location_layout("location", Shape.SER_2_0))
         batch = {}
         for contact in contacts(count, False, clocks.core() + 36_000):
             batch[rows.key(contact.uid, contact.uri)] = rows.row(contact, clocks.ahead)

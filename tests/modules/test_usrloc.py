@@ -22,7 +22,7 @@ from sipyard.modules.usrloc.rows import Clocks
 from sipyard.modules.usrloc.rows import rows_of as rows_for
 from sipyard.modules.usrloc.table import SHARED_TEXTS, Bindings, SharedTexts
 from sipyard.storage import open_database
-from sipyard.storage.location import location_layout
+from sipyard.storage.location import Shape, location_layout
 from sipyard.testing import Network, SipServer
 
 # -- in memory -----------------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ def test_changes_of_one_user_wait_for_each_other(tmp_path: Path) -> None:
         database = open_database(f"sqlite:///{tmp_path}/a.db")
         clocks = Clocks(lambda: 0.0)
         bindings = Bindings("location", 0.0)
-        table = database.table(location_layout("location", Generation.SER_2_0))
+        table = database.table(location_layout("location", Shape.SER_2_0))
         store = WriteThrough(bindings, clocks, table, rows_for(Generation.SER_2_0))
 
         async def add(number: int) -> None:
@@ -420,7 +420,7 @@ from sipyard.modules.usrloc.contact import Contact
 from sipyard.modules.usrloc.table import Bindings
 from sipyard.arguments import Generation
 from sipyard.storage import open_database
-from sipyard.storage.location import location_layout
+from sipyard.storage.location import Shape, location_layout
 import time
 
 async def phone(store, name):
@@ -433,7 +433,7 @@ async def phone(store, name):
 
 async def main():
     clocks = Clocks(time.monotonic)
-    table = open_database(sys.argv[1]).table(location_layout("location", Generation.SER_2_0))
+    table = open_database(sys.argv[1]).table(location_layout("location", Shape.SER_2_0))
     store = WriteThrough(Bindings("location", clocks.core()), clocks, table, rows_of(Generation.SER_2_0))
     await asyncio.gather(*(phone(store, k) for k in range(30)))
 

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from sipyard.arguments import Generation
 from sipyard.errors import ConfigError, StorageError
 from sipyard.storage import open_database
-from sipyard.storage.location import LOCATION_0_9, LOCATION_2_0, location_layout
+from sipyard.storage.location import LOCATION_0_9, LOCATION_2_0, Shape, location_layout
 from sipyard.storage.sqlite import SqliteDatabase
 
-LAYOUT = location_layout("location", Generation.SER_2_0)
+LAYOUT = location_layout("location", Shape.SER_2_0)
 
 
 def row(uid: str, contact: str, **values: object) -> tuple[object, ...]:
@@ -148,7 +147,7 @@ def test_what_was_handed_over_is_written_at_close(tmp_path: Path) -> None:
 def test_a_table_of_another_version_is_refused(url: str) -> None:
     open_database(url).table(LAYOUT)
     with pytest.raises(ConfigError, match=r"version 9, version 6 is needed"):
-        open_database(url).table(location_layout("location", Generation.SER_0_9))
+        open_database(url).table(location_layout("location", Shape.SER_0_9))
 
 
 def test_a_table_made_by_ser_lacks_our_columns(tmp_path: Path) -> None:
@@ -176,14 +175,14 @@ def test_a_table_made_by_ser_lacks_our_columns(tmp_path: Path) -> None:
 
 def test_columns_can_be_renamed_and_missing_ones_are_named(url: str) -> None:
     open_database(url).table(LAYOUT)
-    renamed = location_layout("location", Generation.SER_2_0, {"contact": "kontakt"})
+    renamed = location_layout("location", Shape.SER_2_0, {"contact": "kontakt"})
     assert "kontakt" in renamed.columns
     with pytest.raises(ConfigError, match="no column kontakt"):
         open_database(url).table(renamed)
 
 
 def test_the_shape_of_0_9(url: str) -> None:
-    layout = location_layout("aliases", Generation.SER_0_9)
+    layout = location_layout("aliases", Shape.SER_0_9)
     assert layout.columns == LOCATION_0_9
     values = {
         "username": "u",

@@ -6,24 +6,32 @@ table made by SER they are missing; bindings are then kept without them across a
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 
 from sqlalchemy import Column, DateTime, Float, Integer, MetaData, String, Table, Text, func
 
-from sipyard.arguments import Generation
 from sipyard.storage.layout import UNWRITTEN, Layout
+
+
+class Shape(enum.Enum):
+    """Whose table it is."""
+
+    SER_0_9 = enum.auto()
+    SER_2_0 = enum.auto()
+
 
 OURS = ("path", "socket")
 """Columns that only tables of our making have."""
 
 
-def location_layout(name: str, generation: Generation, renamed: Mapping[str, str] | None = None) -> Layout:
-    """The table `name` of that generation; `renamed` gives columns other names (the `*_column` parameters).
+def location_layout(name: str, shape: Shape, renamed: Mapping[str, str] | None = None) -> Layout:
+    """The table `name` of that shape; `renamed` gives columns other names (the `*_column` parameters).
 
     Column order is that of `LOCATION_2_0` or `LOCATION_0_9`, whatever the names.
     """
-    columns = {short: (renamed or {}).get(short, short) for short in _order(generation)}
-    if generation is Generation.SER_0_9:
+    columns = {short: (renamed or {}).get(short, short) for short in _order(shape)}
+    if shape is Shape.SER_0_9:
         return _layout_0_9(name, columns)
     return _layout_2_0(name, columns)
 
@@ -59,8 +67,8 @@ LOCATION_0_9 = (
 )
 
 
-def _order(generation: Generation) -> tuple[str, ...]:
-    return LOCATION_0_9 if generation is Generation.SER_0_9 else LOCATION_2_0
+def _order(shape: Shape) -> tuple[str, ...]:
+    return LOCATION_0_9 if shape is Shape.SER_0_9 else LOCATION_2_0
 
 
 def _layout_2_0(name: str, columns: Mapping[str, str]) -> Layout:

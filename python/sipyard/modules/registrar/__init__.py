@@ -363,7 +363,7 @@ class Registrar(Module):
         if uid is None:
             return -1
         try:
-            contact = self._usrloc.table(table).first.get(uid)
+            contact = self._usrloc.store(table).bindings.first.get(uid)
         except StorageError as error:
             msg.engine.log_incident(f"registrar: {error}")
             return -2

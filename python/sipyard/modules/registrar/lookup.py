@@ -55,10 +55,13 @@ def first_of(path: str) -> str:
 
 def choose(msg: Context, contact: Contact) -> None:
     """Make a contact the Request-URI and next hop of the request."""
-    if contact.target is None:
+    target = contact.target
+    if target is None:
         resolve(contact, msg.engine)
-    hop = next_hop(contact) if contact.path else contact.received or None
-    msg.set_destination(contact.uri, hop, contact.target, contact.listener, contact.q, contact.path)
+        target = contact.target
+    path = contact.path
+    hop = next_hop(contact) if path else contact.received or None
+    msg.set_destination(contact.uri, hop, target, contact.listener, contact.q, path)
 
 
 def append(msg: Context, contact: Contact) -> bool:

@@ -30,7 +30,7 @@ from sipyard.modules.usrloc.persistence import MemoryStore, WriteBack, WriteThro
 from sipyard.modules.usrloc.rows import Clocks, rows_of
 from sipyard.modules.usrloc.table import Bindings, Change, SharedTexts
 from sipyard.storage import Database, open_database
-from sipyard.storage.location import location_layout
+from sipyard.storage.location import Shape, location_layout
 
 if TYPE_CHECKING:
     from sipyard.context import Context
@@ -125,6 +125,12 @@ class UsrLoc(Module):
         "AVP flag that marks attributes to keep with a contact.",
         generations=Generation.SER_2_0,
     )
+    reg_avp_column = Parameter(
+        str,
+        "",
+        "Refused: registration attributes are kept in reg_avp_table only.",
+        generations=Generation.SER_2_0,
+    )
     regavp_uid_column = _column("uid", Generation.SER_2_0)
     regavp_contact_column = _column("contact", Generation.SER_2_0)
     regavp_name_column = _column("name", Generation.SER_2_0)
@@ -150,6 +156,8 @@ class UsrLoc(Module):
     async def start(self, engine: Engine) -> None:
         if self.db_mode not in range(4):
             raise ConfigError(f"usrloc: db_mode is 0, 1, 2 or 3, not {self.db_mode}")
+        if self.generation is Generation.SER_2_0 and self.reg_avp_column:
+            raise ConfigError("usrloc: reg_avp_column is not supported", hint="set reg_avp_table instead")
         core = engine.core
         self._mask = self.reg_avp_flag.mask if self.generation is Generation.SER_2_0 else 0
         self._clocks = Clocks(lambda: core.now, self._clocks.wall)
@@ -176,6 +184,7 @@ class UsrLoc(Module):
         self._clocks = Clocks(self._clocks.core, wall)
 
     def _tick(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
         for store in self._stores.values():
             store.remove_ended()
         now = self._clocks.core()
@@ -186,7 +195,6 @@ class UsrLoc(Module):
             # bindings make no cycles.
             gc.freeze()
             self._frozen = self.count
-        self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
 
     def _flush_soon(self) -> None:
         self._flush_due = self._clocks.core() + self.timer_interval
@@ -252,7 +260,8 @@ class UsrLoc(Module):
         bindings = Bindings(name, clocks.core(), newest_first=self.desc_time_order)
         if self._database is None:
             return MemoryStore(bindings, clocks)
-        table = self._database.table(location_layout(name, self.generation, self._renamed()))
+        shape = Shape.SER_0_9 if self.generation is Generation.SER_0_9 else Shape.SER_2_0
+        table = self._database.table(location_layout(name, shape, self._renamed()))
         if table.missing:
             _log.warning(
                 "table %s has no column %s: a restart forgets what would be there",
@@ -376,7 +385,6 @@ class UsrLoc(Module):
             flags=(flags[-1] if flags else 0) | (PERMANENT if expires == 0 else 0),
             user_agent="sipyard",
         )
-        self.store(table)
         await self._change(table, uid, lambda bindings: [(bindings.find(uid, uri), new)])
 
     @rpc("usrloc.show_contacts", old_name="ul_show_contact")
