@@ -193,15 +193,12 @@ impl Transaction {
         let Some(place) = self.held.iter().position(|held| held.token == token) else { return false };
         let held = self.held.remove(place);
         io.held -= 1;
-        if self.held.is_empty() && self.is_final() {
-            self.guard = 0;
-        }
+        self.unguard();
         let index = usize::from(held.branch);
         if forward {
             self.on_branch_response(io, index, held.message, edits.unwrap_or_default(), held.flow);
-        } else {
-            self.on_branch_dropped(io, index, held.message.status());
         }
+        self.on_branch_over(io, index);
         true
     }
 

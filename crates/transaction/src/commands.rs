@@ -138,7 +138,6 @@ impl Layer {
         }
         tx.respond_locally(&mut self.io, reply);
         if reply.status >= 200 {
-            tx.phase = Phase::Open;
             tx.cancel_pending(&mut self.io);
         }
         self.reap(id);
@@ -175,9 +174,7 @@ impl Layer {
         if sent == 0 {
             return Err(RelayError::Send);
         }
-        if matches!(tx.phase, Phase::Open) {
-            tx.guard = 0;
-        }
+        tx.unguard();
         Ok(sent)
     }
 

@@ -12,9 +12,7 @@ use sipyard_wire::{Message, Method};
 use crate::address::{Flow, Listener};
 use crate::branch_id::BranchId;
 use crate::config::{Config, Micros};
-use crate::event::{
-    Arm, Counters, Counts, Disposition, Event, Request, ResponseDisposition, Transmit, TxId,
-};
+use crate::event::{Arm, Counters, Counts, Disposition, Event, Request, ResponseDisposition, Transmit, TxId};
 use crate::io::Io;
 use crate::key::{Class, Key, Keys};
 use crate::pending::Pending;

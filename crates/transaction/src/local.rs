@@ -36,8 +36,9 @@ impl Layer {
         self.io.counters.local += 1;
         let branch = Branch { outgoing: Outgoing::default(), targets, q: -1 };
         let sent = self.table.find_mut(id).is_some_and(|tx| {
-            tx.guard = 0;
-            tx.start_branch(&mut self.io, branch)
+            let sent = tx.start_branch(&mut self.io, branch);
+            tx.unguard();
+            sent
         });
         if sent {
             return Ok(ClientId(id));

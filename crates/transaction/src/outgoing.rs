@@ -45,12 +45,7 @@ fn write_headed(request: &Request, outgoing: &Outgoing, head: &[u8], mark: ViaMa
 }
 
 /// Writes our Via line.
-pub fn via(
-    listener: &Listener,
-    advertised: Option<&Advertised>,
-    branch: impl FnOnce(&mut Vec<u8>),
-    out: &mut Vec<u8>,
-) {
+pub fn via(listener: &Listener, advertised: Option<&Advertised>, branch: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
     out.extend_from_slice(b"Via: ");
     match advertised {
         None => out.extend_from_slice(listener.via()),

@@ -49,9 +49,6 @@ impl Transaction {
         if self.is_invite() {
             // RFC 3261 §16.7 step 5: each 2xx, from any branch, even after another final response.
             let first = !self.is_final();
-            if first {
-                self.phase = Phase::Open;
-            }
             self.relay_upstream(io, message, edits);
             if first {
                 self.picked = Some(index as u8);
@@ -59,7 +56,6 @@ impl Transaction {
             }
         } else if !self.is_final() {
             self.picked = Some(index as u8);
-            self.phase = Phase::Open;
             self.relay_upstream(io, message, edits);
         }
     }
@@ -87,14 +83,7 @@ impl Transaction {
         self.decide(io, index, status);
     }
 
-    /// A route dropped a response.
-    pub fn on_branch_dropped(&mut self, io: &mut Io, index: usize, _status: u16) {
-        if self.branches.get(index).is_some_and(|branch| branch.state.is_over()) {
-            self.on_branch_over(io, index);
-        }
-    }
-
-    /// A branch's machine has ended. If its final response was dropped by a route, this is when we stop waiting.
+    /// A branch's machine may have ended. If its final response was dropped by a route, this is when we stop waiting.
     pub fn on_branch_over(&mut self, io: &mut Io, index: usize) {
         let held = self.held.iter().any(|held| usize::from(held.branch) == index);
         let undecided = self.branches.get(index).is_some_and(|branch| branch.state.is_over() && !branch.is_decided());
@@ -170,7 +159,7 @@ impl Transaction {
     pub fn resume_failure(&mut self, io: &mut Io) -> bool {
         let Phase::Failing(index) = self.phase else { return false };
         self.phase = Phase::Open;
-        self.guard = 0;
+        self.unguard();
         if self.is_final() {
             return true;
         }

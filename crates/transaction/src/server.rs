@@ -124,9 +124,8 @@ impl Transaction {
             *count += 1;
         }
         io.counters.finals_local += u64::from(local);
-        if self.held.is_empty() {
-            self.guard = 0;
-        }
+        self.phase = Phase::Open;
+        self.unguard();
         if self.arm.has(Arm::FINAL) {
             io.events.push_back(Event::Final { tx: self.id, status, message });
         }

@@ -90,9 +90,10 @@ impl Table {
 
     /// Identities of all transactions, in order of their slots.
     pub fn ids(&self) -> impl Iterator<Item = TxId> + '_ {
-        self.slots.iter().enumerate().filter(|(_, slot)| slot.transaction.is_some()).map(|(index, slot)| TxId {
-            slot: index as u32,
-            generation: slot.generation,
-        })
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.transaction.is_some())
+            .map(|(index, slot)| TxId { slot: index as u32, generation: slot.generation })
     }
 }

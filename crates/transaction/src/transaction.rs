@@ -198,6 +198,14 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Stops the guard if no script is waited for.
+    pub fn unguard(&mut self) {
+        let begun = self.is_final() || !self.branches.is_empty();
+        if begun && self.held.is_empty() && self.phase == Phase::Open {
+            self.guard = 0;
+        }
+    }
+
     /// Whether this is an INVITE's.
     #[inline]
     pub fn is_invite(&self) -> bool {

@@ -1,5 +1,5 @@
 //! Requests of our own.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod world;
 use sipyard_transaction::*;

@@ -1,5 +1,5 @@
 //! Every state and every input of the four machines, as tables.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use sipyard_transaction::machine::Act;
 use sipyard_transaction::{invite_client, invite_server, non_invite_client, non_invite_server};

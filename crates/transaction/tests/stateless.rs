@@ -1,5 +1,5 @@
 //! Messages as they leave, and what is done without state: RFC 3261 §16.6, §16.11, §18.2, RFC 3581.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod world;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Each timer of RFC 3261 Table 4, timer C, SER's fr and fr_inv: what is sent when, and that nothing is left.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod world;
 use sipyard_transaction::*;
@@ -10,7 +10,15 @@ fn a_and_b_an_invite_that_nobody_hears() {
     let mut world = World::new();
     world.relay(&invite(), &["bob"]);
     world.run(29_999 * MS);
-    let expected = ["0 caller 100", "0 bob INVITE", "500 bob INVITE", "1500 bob INVITE", "3500 bob INVITE", "7500 bob INVITE", "15500 bob INVITE"];
+    let expected = [
+        "0 caller 100",
+        "0 bob INVITE",
+        "500 bob INVITE",
+        "1500 bob INVITE",
+        "3500 bob INVITE",
+        "7500 bob INVITE",
+        "15500 bob INVITE",
+    ];
     assert_eq!(world.trace(), expected);
     world.run(MS);
     assert_eq!(world.trace(), ["30000 caller 408"]);

@@ -239,7 +239,7 @@ pub fn response(request: &Message, status: u16, from: &str, headers: &str) -> Ve
     out
 }
 
-pub fn header<'a>(message: &'a Message, id: HeaderName) -> &'a str {
+pub fn header(message: &Message, id: HeaderName) -> &str {
     std::str::from_utf8(message.first(id).expect("header").value).expect("text")
 }
 
