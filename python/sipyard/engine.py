@@ -182,20 +182,24 @@ class Engine:
 
     def poll(self) -> int:
         """Take and handle all waiting events; returns how many."""
-        poll_events, count = self.core.poll_events, 0
-        while events := poll_events():
+        core, count = self.core, 0
+        events = core.poll_events()
+        while events:
             count += len(events)
             self.dispatch(events)
+            events = core.poll_events() if core.pending else []
         return count
 
     def dispatch(self, events: Sequence[Event]) -> None:
         """Handle events. Never raises for what a message or a script did."""
         was_stepping, self._is_stepping = self._is_stepping, True
+        on_request, handlers = self._on_request, self._handlers
         for event in events:
-            if event[0] == _REQUEST:
-                self._on_request(event[1])
+            kind = event[0]
+            if kind == _REQUEST:
+                on_request(event[1])
             else:
-                self._handlers[event[0]](event)
+                handlers[kind](event)
         self._is_stepping = was_stepping
 
     def _on_request(self, message: Message | None) -> None:

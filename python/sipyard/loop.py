@@ -75,17 +75,17 @@ class EndpointSelector(selectors.BaseSelector):
             raise KeyError(f"{fileobj!r} is not registered") from None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        endpoint = self._endpoint
+        wait, decide = self._endpoint.wait, self.decide
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            ready = endpoint.wait(timeout)
-            had_events = self.decide()
+            ready = wait(timeout)
+            count = decide()
             if ready:
                 keys = self._keys
                 return [
                     (key, events & key.events) for fd, events in ready if (key := keys.get(fd)) is not None
                 ]
-            if not had_events or self.has_work():
+            if not count or self.has_work():
                 return []
             if deadline is not None:
                 timeout = deadline - time.monotonic()

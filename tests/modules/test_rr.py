@@ -189,6 +189,57 @@ class TestDecisions:
         assert not is_double("sip:a;lr")
 
 
+class TestDialogCookie:
+    SCRIPT = """
+    #!SER 2.0
+    loadmodule "sl"
+    loadmodule "tm"
+    loadmodule "rr"
+    loadmodule "textops"
+    loadmodule "xlog"
+    avpflags dialog_cookie;
+    modparam("rr", "cookie_filter", "(account)")
+    modparam("rr", "cookie_secret", "hush")
+    route {
+        if (loose_route()) {
+            if ($f.account) { append_hf("P-From: %$f.account\\r\\n"); }
+            if ($t.account) { append_hf("P-To: %$t.account\\r\\n"); }
+        } else {
+            $f.account = "yes";
+            $f.other = "no";
+            setavpflag($f.account, "dialog_cookie");
+            if (@rr.dialog_cookie) { record_route(); }
+        }
+        t_relay();
+    }
+    """
+
+    def test_it_comes_back_in_both_directions(self, network: Network) -> None:
+        proxy = network.server(self.SCRIPT)
+        bob = network.user_agent("bob", "192.0.2.77:5060")
+        bob.answers()
+        alice = network.user_agent("alice", proxy=proxy)
+        call = alice.invite(bob.contact)
+        network.run(1)
+        assert ";avp=" in bob.call.invite.headers("Record-Route")[0]
+        call.request("INFO")
+        bob.call.request("INFO")
+        network.run(1)
+        assert bob.requests[-1].header("P-From") == "yes"
+        assert bob.requests[-1].header("P-To") is None
+        assert alice.requests[-1].header("P-To") == "yes"
+        assert alice.requests[-1].header("P-From") is None
+
+    def test_a_forged_one_is_ignored(self, network: Network) -> None:
+        proxy = network.server(self.SCRIPT)
+        bob = network.user_agent("bob", "192.0.2.77:5060")
+        alice = network.user_agent("alice", proxy=proxy)
+        forged = CookieJar("guess").bake([Stored(Track.FROM, Scope.URI, "account", "yes")])
+        alice.request("OPTIONS", bob.contact, routes=[f"<sip:10.0.0.1;avp={forged};lr>"])
+        network.run(1)
+        assert bob.requests[0].header("P-From") is None
+
+
 class TestCookie:
     STORED = (
         Stored(Track.FROM, Scope.USER, "account", "yes"),

@@ -9,14 +9,16 @@ from sipyard._native.core import ParseError, Uri
 from sipyard.arguments import Dynamic, Generation, Loading, Runtime, kind_of, number_of
 from sipyard.attributes import Name, Scope, Track
 from sipyard.fault import Fault
-from sipyard.module import Module, Parameter, function
+from sipyard.module import Module, Parameter, function, select
 from sipyard.modules.rr.cookie import CookieJar, Stored
 from sipyard.modules.rr.routing import Decision, after_loose, after_strict, is_double
 from sipyard.regex import Regex
+from sipyard.selects import compile_select
 
 if TYPE_CHECKING:
     from sipyard.context import Context
     from sipyard.engine import Engine
+    from sipyard.selects import Reader, SelectPath
 
 COOKIE_FLAG = "dialog_cookie"
 
@@ -156,6 +158,14 @@ class RecordRouting(Module):
             return ""
         marked = msg.attributes.flagged(self._cookie_mask)
         return self._jar.bake(Stored(track, scope, one.name, one.value) for track, scope, one in marked)
+
+    @select("rr")
+    def rr(self, path: SelectPath) -> Reader:
+        """@rr.dialog_cookie: the cookie that record_route would write now. Every other @rr is the top
+        Record-Route, as without this module."""
+        if len(path) != 2 or path[1].name.lower() != "dialog_cookie":
+            return compile_select(path)
+        return lambda msg: self.dialog_cookie(msg) or None
 
     # -- Route -----------------------------------------------------------------------------------------------
 
