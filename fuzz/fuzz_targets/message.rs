@@ -1,0 +1,44 @@
+//! Any datagram is taken or refused; what is taken is read in every way that there is and leaves as it came.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sipyard_wire::{Bytes, Edits, HeaderName, Limits, Message, NameAddr, Uri, Via};
+
+fn read_everything(message: &Message) {
+    for field in message.fields() {
+        assert!(field.start <= field.value_start && field.value_start <= field.end);
+        for value in message.values(field.id) {
+            let _ = Via::parse(value.text);
+            if let Ok(address) = NameAddr::parse(value.text) {
+                let _ = (address.tag(), Uri::parse(address.uri));
+            }
+        }
+        assert!(message.by_name(field.name).count() > 0, "a field is found by its name");
+    }
+    let _ = (message.top_via(), message.cseq(), message.call_id(), message.from(), message.to());
+    let _ = (message.from_tag(), message.to_tag(), message.branch(), message.contacts());
+    let _ = (message.routes(), message.record_routes(), message.max_forwards(), message.expires());
+    let _ = (message.vias().count(), message.values(HeaderName::Contact).count(), message.content_length());
+}
+
+fuzz_target!(|data: &[u8]| {
+    match Message::parse(Bytes::copy_from_slice(data), &Limits::default()) {
+        Ok(message) => {
+            read_everything(&message);
+            let _ = message.check_routable();
+            let mut out = Vec::new();
+            Edits::default().write(&message, &mut out);
+            let again = Message::parse(Bytes::from(out), &Limits::default()).expect("what was taken is taken again");
+            assert_eq!(message.fields().count(), again.fields().count());
+            assert_eq!(message.body(), again.body());
+            assert_eq!(message.request_uri(), again.request_uri());
+            assert_eq!(message.check_routable().is_ok(), again.check_routable().is_ok());
+        }
+        Err(refused) => {
+            if let Some(message) = refused.message {
+                read_everything(&message);
+            }
+        }
+    }
+});
