@@ -17,6 +17,7 @@ INVITE = (
     "INVITE sip:bob@example.com SIP/2.0\r\n"
     "Via: SIP/2.0/UDP 198.51.100.7:5070;branch=z9hG4bK{number}\r\n"
     "From: <sip:alice@example.com>;tag=a1b2c3\r\nTo: <sip:bob@example.com>\r\n"
+    "Call-ID: {number}@198.51.100.7\r\n"
     "CSeq: 1 INVITE\r\nContact: <sip:alice@198.51.100.7:5070>\r\nMax-Forwards: 70\r\nUser-Agent: bench\r\n"
     "Content-Type: application/sdp\r\nContent-Length: 129\r\n\r\n" + "v" * 129
 )
@@ -26,9 +27,9 @@ def best(run: Callable[[], int]) -> float:
     """Nanoseconds for one, the least of some rounds; `run` says how many it did."""
     times = []
     for _ in range(ROUNDS):
-        before = time.perf_counter_ns()
+        before = time.thread_time_ns()
         count = run()
-        times.append((time.perf_counter_ns() - before) / count)
+        times.append((time.thread_time_ns() - before) / count)
     return min(times)
 
 
@@ -99,9 +100,9 @@ class Traffic:
         for _ in range(ROUNDS):
             self.receive(count)
             messages = [event[1] for event in self.core.poll_events(count)]
-            before = time.perf_counter_ns()
+            before = time.thread_time_ns()
             work([message for message in messages if message is not None])
-            times.append((time.perf_counter_ns() - before) / count)
+            times.append((time.thread_time_ns() - before) / count)
             self.rest()
         return min(times)
 
@@ -110,10 +111,10 @@ class Traffic:
         times = []
         for _ in range(ROUNDS):
             self.receive(count)
-            before = time.perf_counter_ns()
+            before = time.thread_time_ns()
             while self.core.poll_events(32):
                 pass
-            times.append((time.perf_counter_ns() - before) / count)
+            times.append((time.thread_time_ns() - before) / count)
             self.rest()
         return min(times)
 

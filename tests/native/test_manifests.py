@@ -23,7 +23,7 @@ FOREIGN = {
     "transaction": {"bytes", "hashbrown"},
     "transport": {"bytes", "libc"},
     "endpoint": {"bytes", "hashbrown", "parking_lot", "libc"},
-    "native": {"bytes", "parking_lot", "pyo3"},
+    "native": {"bytes", "mimalloc", "parking_lot", "pyo3"},
 }
 
 

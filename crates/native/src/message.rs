@@ -13,7 +13,7 @@ use sipyard_wire::{HeaderName, Limits, NameAddr as Address};
 
 use crate::error::{parse_error, value_error};
 use crate::syntax::{NameAddr, Via};
-use crate::text::{method_text, optional_text, text, Text};
+use crate::text::{ip_text, method_text, optional_text, text, Text};
 
 type PyText<'py> = PyResult<Bound<'py, PyString>>;
 type PyOptionalText<'py> = PyResult<Option<Bound<'py, PyString>>>;
@@ -75,6 +75,10 @@ impl Message {
     fn is_star(&self) -> bool {
         self.message().values(HeaderName::Contact).filter_map(Result::ok).any(|value| value.text == b"*")
     }
+}
+
+fn address_text(py: Python<'_>, address: Option<SocketAddr>) -> Bound<'_, PyString> {
+    address.map_or_else(|| pyo3::intern!(py, "").clone(), |address| ip_text(py, address.ip()))
 }
 
 fn lines<T>(result: Result<T, LinesError>) -> PyResult<T> {
@@ -168,8 +172,8 @@ impl Message {
     }
 
     #[getter]
-    fn source_ip(&self) -> String {
-        self.remote().map(|remote| remote.ip().to_string()).unwrap_or_default()
+    fn source_ip<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        address_text(py, self.remote())
     }
 
     #[getter]
@@ -178,8 +182,8 @@ impl Message {
     }
 
     #[getter]
-    fn destination_ip(&self) -> String {
-        self.incoming.destination.map(|local| local.ip().to_string()).unwrap_or_default()
+    fn destination_ip<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        address_text(py, self.incoming.destination)
     }
 
     #[getter]
@@ -266,7 +270,12 @@ impl Message {
 
     #[pyo3(signature = (name, index = 0))]
     fn header<'py>(&self, py: Python<'py>, name: Text<'_>, index: isize) -> PyOptionalText<'py> {
-        let mut fields = self.message().by_name(name.bytes());
+        let message = self.message();
+        let id = HeaderName::from_bytes(name.bytes());
+        if index == 0 && id != HeaderName::Other {
+            return optional_text(py, message.first(id).map(|field| field.value));
+        }
+        let mut fields = message.by_name(name.bytes());
         let found = match usize::try_from(index) {
             Ok(index) => fields.nth(index),
             Err(_) => {
@@ -287,7 +296,10 @@ impl Message {
     }
 
     fn has_header(&self, name: Text<'_>) -> bool {
-        self.message().by_name(name.bytes()).next().is_some()
+        match HeaderName::from_bytes(name.bytes()) {
+            HeaderName::Other => self.message().by_name(name.bytes()).next().is_some(),
+            id => self.message().first(id).is_some(),
+        }
     }
 
     #[allow(clippy::type_complexity)] // it is what the Python signature says

@@ -14,17 +14,55 @@ use crate::text::{optional_text, text, Text};
 #[pyclass(frozen, module = "sipyard._native.core")]
 pub struct Uri {
     text: Bytes,
+    /// Where its parts stand: found once, read often.
+    places: Places,
+}
+
+type Place = (u32, u32);
+
+#[derive(Default)]
+struct Places {
+    scheme: Place,
+    user: Option<Place>,
+    password: Option<Place>,
+    host: Place,
+    port: Option<u16>,
+    parameters: Place,
+    headers: Place,
 }
 
 impl Uri {
     fn parts(&self) -> sipyard_wire::Uri<'_> {
-        // Checked when it was made, so this cannot fail.
-        sipyard_wire::Uri::parse(&self.text).unwrap_or_default()
+        let part = |(start, end): Place| self.text.get(start as usize..end as usize).unwrap_or_default();
+        sipyard_wire::Uri {
+            scheme: part(self.places.scheme),
+            user: self.places.user.map(part),
+            password: self.places.password.map(part),
+            host: part(self.places.host),
+            port: self.places.port,
+            parameters: part(self.places.parameters),
+            headers: part(self.places.headers),
+        }
     }
 
     fn parse(py: Python<'_>, text: Bytes) -> PyResult<Uri> {
-        sipyard_wire::Uri::parse(&text).map_err(|error| parse_error(py, &error))?;
-        Ok(Uri { text })
+        let uri = sipyard_wire::Uri::parse(&text).map_err(|error| parse_error(py, &error))?;
+        let base = text.as_ptr() as usize;
+        let place = |part: &[u8]| {
+            // An empty part may stand anywhere, also outside the text.
+            let start = (part.as_ptr() as usize).wrapping_sub(base).min(text.len()) as u32;
+            (start, start + part.len() as u32)
+        };
+        let places = Places {
+            scheme: place(uri.scheme),
+            user: uri.user.map(place),
+            password: uri.password.map(place),
+            host: place(uri.host),
+            port: uri.port,
+            parameters: place(uri.parameters),
+            headers: place(uri.headers),
+        };
+        Ok(Uri { text, places })
     }
 }
 
