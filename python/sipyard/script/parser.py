@@ -7,7 +7,7 @@ import re
 
 from sipyard.arguments import RouteKind, near, number_of
 from sipyard.script.core_parameters import SETTINGS, SOCKET_LISTS
-from sipyard.script.cursor import END, ID, IP, NUMBER, ROUTE_WORDS, STRING, SyntaxProblem, Token
+from sipyard.script.cursor import END, ID, IP, ROUTE_WORDS, STRING, SyntaxProblem, Token
 from sipyard.script.source import Findings, Source
 from sipyard.script.statements import Statements
 from sipyard.script.tree import FlagName, LoadModule, ModParam, Route, Setting, Sign, Socket, Tree
@@ -212,7 +212,7 @@ class Parser(Statements):
         token = self.token
         if token.kind == STRING:
             text = str(self.take().value)
-        elif (token.kind in (ID, IP, NUMBER) and token.text not in TOP_WORDS) or self.sees("[", "*"):
+        elif (token.kind in (ID, IP) and token.text not in TOP_WORDS) or self.sees("[", "*"):
             text, _ = self.joined()
         else:
             raise self.fail(f"an address must follow {name} =", None, self.found())
