@@ -11,7 +11,7 @@ use crate::layer::Layer;
 use crate::reply_path::reply_target;
 use crate::timers::Kind;
 use crate::transaction::{Phase, Retransmit, Server, Transaction};
-use crate::{invite_server, loops, non_invite_server};
+use crate::{breadth, invite_server, loops, non_invite_server};
 
 const TRYING: &[u8] = b"trying -- your call is important to us";
 
@@ -149,7 +149,7 @@ impl Layer {
     ///
     /// # Errors
     /// Nothing was sent and nothing answered; [`RelayError::status`] says what to answer.
-    pub fn relay(&mut self, now: Micros, id: TxId, branches: Vec<Branch>) -> Result<usize, RelayError> {
+    pub fn relay(&mut self, now: Micros, id: TxId, mut branches: Vec<Branch>) -> Result<usize, RelayError> {
         self.tick(now);
         let tx = self.table.find_mut(id).filter(|tx| !tx.is_local()).ok_or(RelayError::Unknown)?;
         may_relay(tx, branches.len(), self.io.config.max_branches)?;
@@ -165,6 +165,9 @@ impl Layer {
             if tx.is_invite() && tx.status == 0 {
                 tx.respond_locally(io, &Reply::new(100, TRYING));
             }
+        }
+        if let (true, Some(request)) = (branches.len() > 1, &tx.request) {
+            breadth::share(&request.message, &mut branches, io.config.max_breadth)?;
         }
         tx.branches.reserve_exact(branches.len());
         let mut sent = 0;

@@ -86,6 +86,8 @@ pub struct Config {
     pub failover: bool,
     /// Answer 482 to a request that comes back with nothing changed (RFC 5393).
     pub loop_detection: bool,
+    /// Max-Breadth given to a forked request that has none (RFC 5393 §5.3.3); 0 leaves the header alone.
+    pub max_breadth: u32,
     /// Branches in one transaction, all attempts together.
     pub max_branches: usize,
     /// Transactions alive at once; beyond, new ones are refused.
@@ -112,6 +114,7 @@ impl Default for Config {
             double_record_route: true,
             failover: true,
             loop_detection: true,
+            max_breadth: 60,
             max_branches: 12,
             max_transactions: 1_000_000,
             max_held: 32,

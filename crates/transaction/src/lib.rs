@@ -18,6 +18,7 @@
 mod acknowledge;
 pub mod address;
 mod branch_id;
+mod breadth;
 mod cancel;
 mod client;
 mod commands;

@@ -9,7 +9,11 @@ use sipyard_transaction::Counts;
 
 /// Schedules a run; the environment variable asks for more.
 fn schedules() -> u64 {
-    std::env::var("SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
+    std::env::var("SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(if cfg!(debug_assertions) {
+        400
+    } else {
+        2_000
+    })
 }
 
 fn run(seed: u64, loss: u64) -> Sim {

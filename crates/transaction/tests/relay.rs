@@ -425,6 +425,30 @@ fn a_reply_of_the_script_cancels_the_branches() {
     world.expect_empty();
 }
 
+/// RFC 5393 §5.3.3.
+#[test]
+fn branches_share_the_breadth() {
+    let breadths = |message: &str, parties: &[&str]| {
+        let mut world = World::new();
+        let request_ = world.receive(message, "caller").expect("new");
+        let NewTransaction::New(id) = world.layer.new_transaction(0, &request_) else { panic!("new") };
+        world.fork(id, parties)?;
+        let shares = parties.iter().map(|party| {
+            let field = world.last("INVITE", party).message.by_name(b"Max-Breadth").next();
+            field.map_or(0, |field| text(field.value).parse::<u32>().expect("number"))
+        });
+        Ok(shares.collect::<Vec<_>>())
+    };
+    let with = |value: &str| invite().replace("Max-Forwards", &format!("Max-Breadth: {value}\r\nMax-Forwards"));
+    assert_eq!(breadths(&invite(), &["bob"]), Ok(vec![0]));
+    assert_eq!(breadths(&invite(), &["bob", "carol"]), Ok(vec![30, 30]));
+    assert_eq!(breadths(&with("7"), &["bob", "carol", "dave"]), Ok(vec![3, 2, 2]));
+    assert_eq!(breadths(&with("7"), &["bob"]), Ok(vec![7]));
+    assert_eq!(breadths(&with("2"), &["bob", "carol", "dave"]), Err(RelayError::Breadth));
+    assert_eq!(breadths(&with("junk"), &["bob", "carol"]), Ok(vec![30, 30]));
+    assert_eq!(RelayError::Breadth.status().0, 440);
+}
+
 #[test]
 fn a_full_table_refuses() {
     let mut world = World::with(Config { max_transactions: 2, ..Config::default() });
