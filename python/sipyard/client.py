@@ -53,8 +53,11 @@ class Clients:
     def on_reply(self, event: Event) -> None:
         """CLIENT_REPLY of the core."""
         _, reply, client, status, _ = event
-        if client is not None:
-            self._tell(client.id, status, reply)
+        if not isinstance(client, ClientTransaction) or reply is None:
+            return
+        if reply.method == "INVITE" and 200 <= status < 300:
+            client.ack(reply)  # RFC 3261 §13.2.2.4: every copy of a 2xx; nobody else would
+        self._tell(client.id, status, reply)
 
     def on_timeout(self, event: Event) -> None:
         """CLIENT_TIMEOUT of the core."""

@@ -223,8 +223,8 @@ class Server:
             if settings.open_files_limit > 0:
                 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
                 resource.setrlimit(resource.RLIMIT_NOFILE, (min(settings.open_files_limit, hard), hard))
-            user = pwd.getpwnam(settings.user) if settings.user else None
-            group = grp.getgrnam(settings.group) if settings.group else None
+            user = _user(settings.user) if settings.user else None
+            group = _group(settings.group) if settings.group else None
             if settings.chroot:
                 os.chroot(settings.chroot)
                 os.chdir("/")
@@ -239,6 +239,16 @@ class Server:
                 os.setuid(user.pw_uid)
         except (OSError, KeyError, ValueError) as error:
             raise ConfigError(f"cannot take on user, group or directory as asked: {error}") from error
+
+
+def _user(text: str) -> pwd.struct_passwd:
+    """By name or number; KeyError."""
+    return pwd.getpwuid(int(text)) if text.isdecimal() else pwd.getpwnam(text)
+
+
+def _group(text: str) -> grp.struct_group:
+    """By name or number; KeyError."""
+    return grp.getgrgid(int(text)) if text.isdecimal() else grp.getgrnam(text)
 
 
 def _settle_memory() -> None:
@@ -259,8 +269,10 @@ def _shown(listener: Listener) -> str:
 def how_to_try(listener: Listener) -> str:
     """What to do with a server that has just been started, for a person with a phone."""
     at = _shown(listener).partition(" ")[0]
+    host = at.rpartition(":")[0]
     return (
-        f"Try it: register two phones (any user name, domain and proxy {at}), call from one to the other.\n"
-        f"  sipsak -vv -s sip:{at}\n"
-        f"  sipsak -U -C sip:alice@{at.rpartition(':')[0]}:5070 -x 600 -s sip:alice@{at}"
+        f"Try it: register two phones (any user, domain {host}, proxy {at}) and call from one to the other,\n"
+        f"or register alice and ask the server from another terminal:\n"
+        f"  sipsak -U -C sip:alice@{host}:5099 -x 600 -s sip:alice@{at}\n"
+        f"  sipsak -vv -s sip:{at}"
     )

@@ -494,3 +494,14 @@ class TestCommands:
         lines = proxy.rpc("t_uac_dlg", "OPTIONS", bob.contact, ".", "From: <sip:me@10.0.0.1>\r\n", "")
         assert lines[0].startswith("200 ")
         assert [request.method for request in bob.requests] == ["OPTIONS"]
+
+    def test_originating_a_call(self, network: Network) -> None:
+        """The 2xx is acknowledged: nobody else would do it."""
+        proxy, _, bob = proxied(network, "route { t_relay(); }")
+        bob.answers()
+        headers = "From: <sip:me@10.0.0.1>\r\nContact: <sip:me@10.0.0.1>\r\n"
+        assert proxy.rpc("t_uac_dlg", "INVITE", bob.contact, ".", headers, "")[0].startswith("200 ")
+        network.run(3)
+        acks = [packet for packet in network.trace if packet.data.startswith(b"ACK ")]
+        assert [packet.destination for packet in acks] == ["bob"]
+        assert bob.call.is_answered
