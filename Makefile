@@ -3,6 +3,8 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
 CARGO  ?= cargo
 CONFIG ?= examples/ser.cfg
+VAR    ?= var
+PORT   ?=
 SECONDS_OF_FUZZ ?= 60
 
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -29,9 +31,9 @@ help: ## this list
 build: .venv/extension ## the environment in .venv and the Rust core, compiled into it
 	@echo "ready: $(BIN)/sipyard"
 
-run: build ## build, then serve examples/ser.cfg with a database in var/ (CONFIG=FILE for another)
-	@mkdir -p var
-	@cd var && exec ../$(BIN)/sipyard run $(abspath $(CONFIG))
+run: build ## build, then serve examples/ser.cfg with a database in var/ (CONFIG=FILE, PORT=NUMBER for others)
+	@mkdir -p $(VAR)
+	@cd $(VAR) && exec $(CURDIR)/$(BIN)/sipyard run $(abspath $(CONFIG)) $(if $(PORT),--listen udp:127.0.0.1:$(PORT))
 
 peers: ## the SIP programs that tests talk to (root on Debian; elsewhere says what is missing)
 	@tools/peers.sh

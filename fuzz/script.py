@@ -1,7 +1,7 @@
 """Fuzz the script's front end: any text is checked without an exception and in time that its length explains.
 
-Usage: script.py SECONDS CORPUS ARTIFACTS. With atheris installed it is guided by coverage, otherwise it mutates at
-random from a seed. A finding is written to ARTIFACTS and ends the run.
+Usage: script.py SECONDS CORPUS ARTIFACTS. With atheris installed it is guided by coverage, otherwise it
+mutates at random from a seed. A finding is written to ARTIFACTS and ends the run.
 """
 
 from __future__ import annotations
@@ -13,11 +13,79 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = (
-    *("route", "failure_route", "onreply_route", "branch_route", "if", "else", "while", "switch", "case", "{", "}"),
-    *("(", ")", ";", "[", "]", "=", "==", "=~", "!", "&&", "||", "+=", "$f.did", "$tu.uid", "@to.uri.host", "%", '"'),
-    *("'", "/*", "*/", "//", "#", "\\", "loadmodule", "modparam", "listen=", "udp:", "127.0.0.1", ":5060", "0x", "-1"),
-    *("method", "uri", "myself", "msg:len", "max_len", "drop", "break", "return", "t_relay()", "\n", "\r\n", "\0", "é"),
-    *("99999999999999999999", "import_file", "include_file", "#!SER", "#!define", "#!ifdef", "flags", "attrs"),
+    *(
+        "route",
+        "failure_route",
+        "onreply_route",
+        "branch_route",
+        "if",
+        "else",
+        "while",
+        "switch",
+        "case",
+        "{",
+        "}",
+    ),
+    *(
+        "(",
+        ")",
+        ";",
+        "[",
+        "]",
+        "=",
+        "==",
+        "=~",
+        "!",
+        "&&",
+        "||",
+        "+=",
+        "$f.did",
+        "$tu.uid",
+        "@to.uri.host",
+        "%",
+        '"',
+    ),
+    *(
+        "'",
+        "/*",
+        "*/",
+        "//",
+        "#",
+        "\\",
+        "loadmodule",
+        "modparam",
+        "listen=",
+        "udp:",
+        "127.0.0.1",
+        ":5060",
+        "0x",
+        "-1",
+    ),
+    *(
+        "method",
+        "uri",
+        "myself",
+        "msg:len",
+        "max_len",
+        "drop",
+        "break",
+        "return",
+        "t_relay()",
+        "\n",
+        "\r\n",
+        "\0",
+        "é",
+    ),
+    *(
+        "99999999999999999999",
+        "import_file",
+        "include_file",
+        "#!SER",
+        "#!define",
+        "#!ifdef",
+        "flags",
+        "attrs",
+    ),
 )
 
 
@@ -88,8 +156,16 @@ def guided(seconds: int, folder: Path, artifacts: Path) -> None:
     for number, data in enumerate(corpus(folder)):
         (folder / f"seed-{number}").write_bytes(data)
     words = artifacts / "words.dict"
-    words.write_text("".join('"' + "".join(f"\\x{byte:02x}" for byte in word.encode()) + '"\n' for word in WORDS))
-    limits = [f"-max_total_time={seconds}", "-max_len=20000", "-timeout=20", "-print_final_stats=1", f"-dict={words}"]
+    words.write_text(
+        "".join('"' + "".join(f"\\x{byte:02x}" for byte in word.encode()) + '"\n' for word in WORDS)
+    )
+    limits = [
+        f"-max_total_time={seconds}",
+        "-max_len=20000",
+        "-timeout=20",
+        "-print_final_stats=1",
+        f"-dict={words}",
+    ]
     atheris.Setup([sys.argv[0], *limits, f"-artifact_prefix={artifacts}/", str(folder)], check)
     atheris.Fuzz()
 

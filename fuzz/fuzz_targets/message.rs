@@ -8,7 +8,7 @@ use sipyard_wire::{Bytes, Edits, HeaderName, Limits, Message, NameAddr, Uri, Via
 fn read_everything(message: &Message) {
     for field in message.fields() {
         assert!(field.start <= field.value_start && field.value_start <= field.end);
-        for value in message.values(field.id) {
+        for value in message.values(field.id).flatten() {
             let _ = Via::parse(value.text);
             if let Ok(address) = NameAddr::parse(value.text) {
                 let _ = (address.tag(), Uri::parse(address.uri));

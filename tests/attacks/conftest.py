@@ -17,10 +17,10 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     """The server; at the end it has logged no fault of its own and stops in good order."""
     router = sipyard(SCRIPT, tmp_path_factory.mktemp("target"))
     yield router
-    log = router.text()
+    status, log = router.stop(), router.text()
+    assert status == 0
     assert "Traceback" not in log, log[-3000:]
     assert "panicked" not in log, log[-3000:]
-    assert router.stop() == 0
 
 
 @pytest.fixture

@@ -142,12 +142,14 @@ def test_p3_a_removed_header_is_gone_for_every_reader(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.bind(("127.0.0.1", 0))
         sink.settimeout(0.2)
-        register(target, attacker, "sink", sink.getsockname()[1])
-        register(target, attacker, "kamailio", next_hop.port)
-        for user in ("sink", "kamailio"):
+        port = int(sink.getsockname()[1])
+        users = {f"sink{port}": port, f"kamailio{port}": next_hop.port}
+        for user, contact in users.items():
+            register(target, attacker, user, contact)
+        for user in users:
             good = attacker.request("MESSAGE", f"sip:{user}@127.0.0.1:{target.port}")
             attacker.send(good.replace(b"Max-Forwards", smuggled + b"Max-Forwards"))
-            if user == "kamailio":
+            if user.startswith("kamailio"):
                 # Refused here or read as harmless there.
                 assert status(attacker.receive(3)) in (200, 400)
                 continue

@@ -100,7 +100,9 @@ def test_p8_noise_does_not_stop_calls(target: Router, attacker: Exchange) -> Non
 @pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "INVITE", "MESSAGE", "SUBSCRIBE", "BYE", "FOO"])
 def test_n5_no_amplification(target: Router, attacker: Exchange, method: str) -> None:
     """A stranger gets back at most one and a half times what was sent, retransmissions included."""
-    request = attacker.request(method, f"sip:nobody@127.0.0.1:{target.port}", "Contact: <sip:a@127.0.0.1:9>")
+    request = attacker.request(
+        method, f"sip:stranger-{method}@127.0.0.1:{target.port}", "Contact: <sip:a@127.0.0.1:9>"
+    )
     attacker.send(request)
     answers = attacker.everything(1.2)
     assert answers

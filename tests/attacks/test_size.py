@@ -99,10 +99,13 @@ def test_p5_bodies(target: Router, attacker: Exchange, shape: str) -> None:
 
 
 def test_p5_start_line(target: Router, attacker: Exchange) -> None:
+    message = attacker.request("INVITE", "sip:a@10.0.0.1", name="UNIQUE").replace(
+        b"sip:a@10.0.0.1", b"SIP-URI", 1
+    )
     for uri in (
         "sip:" + "a" * FULL + "@10.0.0.1",
         "sip:a@10.0.0.1" + ";p" * (FULL // 2),
         "tel:" + "1" * FULL,
     ):
-        spent = cost(target, attacker, attacker.request("INVITE", uri, name="UNIQUE"), times=5)
+        spent = cost(target, attacker, message.replace(b"SIP-URI", uri.encode()), times=5)
         assert spent < BAR, f"{spent * 1e3:.1f} ms"

@@ -147,7 +147,11 @@ def test_s6_no_response_to_many(target: Router, attacker: Exchange, second: str)
 
 
 def test_s6_a_spoofed_response_changes_no_call(target: Router, attacker: Exchange) -> None:
-    """A 200 with a guessed branch reaches nobody who waits for his own answer."""
+    """Responses with guessed branches: the proxy's transaction goes on as if they had not come.
+
+    They may be relayed, as a stateless proxy would (RFC 3261 §16.11), to where their second Via says; whoever
+    forged them could have sent them there himself.
+    """
     with Exchange(target.port) as caller, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
         phone.bind(("127.0.0.1", 0))
         phone.settimeout(2)
@@ -157,9 +161,18 @@ def test_s6_a_spoofed_response_changes_no_call(target: Router, attacker: Exchang
         offered = phone.recv(65535)
         via = offered.partition(b"Via: ")[2].partition(b"\r\n")[0]
         branch = via.partition(b"branch=")[2].partition(b";")[0]
-        head = invite.replace(b"INVITE " + aor(target, "victim").encode() + b" SIP/2.0", b"SIP/2.0 200 OK")
-        for guess in (branch[:-1], branch + b"0", branch.swapcase(), b"z9hG4bK0000.0"):
-            forged = head.replace(b"Via:", b"Via: " + via.replace(branch, guess) + b"\r\nVia:", 1)
+        start, uri = aor(target, "victim").encode(), f"sip:victim@127.0.0.1:{attacker.port}".encode()
+        head = invite.replace(b"INVITE " + start + b" SIP/2.0", b"SIP/2.0 603 Forged").replace(start, uri)
+        own_via = f"127.0.0.1:{caller.port}".encode(), f"127.0.0.1:{attacker.port}".encode()
+        for guess in (branch[:-1], branch + b"0", b"z9hG4bK" + branch[:6:-1], b"z9hG4bK0000.0"):
+            forged = head.replace(*own_via).replace(
+                b"Via:", b"Via: " + via.replace(branch, guess) + b"\r\nVia:", 1
+            )
             attacker.send(forged)
         target.ping()
         assert all(status(data) < 200 for data in caller.everything(0.2))
+        answer = offered.replace(
+            b"INVITE sip:v@127.0.0.1:%d SIP/2.0" % phone.getsockname()[1], b"SIP/2.0 486 Busy"
+        )
+        phone.sendto(answer, ("127.0.0.1", target.port))
+        assert final(caller, 2) == 486

@@ -34,6 +34,8 @@ def start_router(tmp_path: Path) -> Iterator[Callable[..., Router]]:
     yield start
     for router in started:
         router.stop()
+    for router in started:
+        assert "Traceback" not in router.text(), router.text()[-3000:]
 
 
 @pytest.fixture

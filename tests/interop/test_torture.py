@@ -60,10 +60,10 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     router = sipyard(HERE / "scripts" / "torture.cfg", tmp_path, SINK=str(sink.getsockname()[1]))
     sender = [bound(SENDER, port) for port in VIA_PORTS]
     yield Scene(router, sender, sink)
-    assert "Traceback" not in router.text()
-    router.stop()
     for each in (*sender, sink):
         each.close()
+    assert router.stop() == 0
+    assert "Traceback" not in router.text()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["file"] for row in ROWS])

@@ -1,0 +1,58 @@
+"""`make run` as a person meets it: it starts, says where it listens, two phones register and call."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from interop.baresip import Baresip
+from interop.processes import ROOT, Exchange, free_port, lines_until, program, status
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`make run` on a free port instead of 5060, with its database in a folder of the test."""
+    port = free_port()
+    command = ["make", "--no-print-directory", "run", f"PORT={port}", f"VAR={tmp_path}"]
+    process = subprocess.Popen(
+        [program(command[0]), *command[1:]],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    yield process, port
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+@pytest.mark.timeout(900)
+def test_two_phones(
+    served: tuple[subprocess.Popen[bytes], int], phone: Callable[[str, int], Baresip], tmp_path: Path
+) -> None:
+    process, port = served
+    # In a clean checkout this compiles the core first.
+    lines = lines_until(process, lambda line: "Ctrl-C" in line, 800)
+    assert any(re.search(rf"127\.0\.0\.1:{port}\b", line) for line in lines), lines
+    with Exchange(port) as person:
+        assert status(person.ask("OPTIONS", f"sip:127.0.0.1:{port}")) == 200
+    alice, bob = phone("alice", port), phone("bob", port)
+    alice.registered()
+    bob.registered()
+    alice.tell("dial", f"sip:bob@127.0.0.1:{port}")
+    bob.wait_for("CALL_INCOMING")
+    bob.tell("accept")
+    alice.wait_for("CALL_ESTABLISHED")
+    bob.wait_for("CALL_ESTABLISHED")
+    alice.tell("hangup")
+    bob.wait_for("CALL_CLOSED")
+    assert list(tmp_path.glob("*.db")), "the database is in its folder"
