@@ -44,7 +44,8 @@ def test_cancel_while_only_the_proxy_has_answered(
 def test_a_cancelled_phone_that_rings_late(
     network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent
 ) -> None:
-    """The callee's first provisional comes after the caller gave up: it is cancelled then, and does not ring on."""
+    """The callee's first provisional comes after the caller gave up: it is cancelled, and does not ring
+    on."""
     bob.rings(after=2)
     call = alice.invite(bob)
     call.cancel(after=0.2)

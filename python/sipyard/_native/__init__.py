@@ -1,4 +1,4 @@
-"""The native core, re-exported: everything of `sipyard._native.core` under one name, and the type of an event."""
+"""The native core, re-exported: all of `sipyard._native.core` under one name, and the type of an event."""
 
 from typing import TypeAlias
 
