@@ -13,8 +13,10 @@ from .routing import DOMAIN, VOICEMAIL, Routing
 
 #: Trouble ends after so many seconds: early enough that RFC 3261's timers (64*T1) can still mend everything.
 TROUBLE_ENDS = 20.0
-#: After this much silence nothing may be left: 64*T1, the longest ringing (fr_inv_timer), and a margin.
-SILENCE = 32.0 + 120.0 + 60.0
+#: After this much silence nothing may be left: 64*T1, the longest ringing (fr_inv_timer) twice (a failure
+#: route may try
+#: another phone), and a margin.
+SILENCE = 32.0 + 2 * 120.0 + 60.0
 STATUSES = (302, 404, 408, 480, 486, 487, 500, 503, 600, 603)
 
 
@@ -52,12 +54,14 @@ class Schedule:
         for _ in range(dice.randint(0, 2)):
             network.after(dice.uniform(0, 15), self._send_request)
         network.after(TROUBLE_ENDS, network.heal)
-        network.run(TROUBLE_ENDS + SILENCE)
-        network.run()
+        network.run(TROUBLE_ENDS)
+        network.run()  # until nothing at all is left to happen
 
     def problems(self) -> list[str]:
         """What did not hold, as sentences; empty when all is well."""
         found = violations(self.network, self.server)
+        if self.network.now > 4 + TROUBLE_ENDS + SILENCE:
+            found.append(f"it took until {self.network.now:.0f} s before nothing was left to happen")
         for phone in self.phones:
             if (
                 phone.open_requests and phone.name != self.gone

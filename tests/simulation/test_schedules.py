@@ -7,8 +7,12 @@ prints the ladder.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +45,8 @@ def failures(first: int) -> list[str]:
 @pytest.mark.timeout(600)
 def test_random_schedules() -> None:
     """No schedule leaves anything stuck, loses an answer, or answers a request twice. One process a core."""
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    processes = multiprocessing.get_context("spawn")  # the parent may have threads
+    with ProcessPoolExecutor(os.cpu_count(), processes) as pool:
         found = [text for texts in pool.map(failures, range(0, SCHEDULES, A_BLOCK)) for text in texts]
     assert not found, f"{len(found)} of {SCHEDULES} schedules failed\n\n" + "\n\n".join(found[:3])
 
@@ -60,6 +65,26 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
     _, _, other = play(seed)
     assert one == other
     assert len(one) > 1000
+
+
+def test_nothing_depends_on_hash_order() -> None:
+    """Two processes whose strings hash differently see the same bytes."""
+    program = (
+        "import hashlib\nfrom tests.simulation.test_schedules import play\n"
+        "print(*(hashlib.sha256(play(seed)[2]).hexdigest() for seed in range(10)))"
+    )
+    root = Path(__file__).parents[2]
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            cwd=root,
+            check=True,
+            capture_output=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(digests) == 1
 
 
 def test_another_seed_gives_another_trace(network: Network) -> None:

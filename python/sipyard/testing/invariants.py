@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from .network import Network
     from .server import SipServer
 
-#: Header fields that a proxy adds, removes or changes on its way (RFC 3261 §16.6, §16.7).
-PERMITTED = frozenset({"via", "v", "record-route", "route", "max-forwards", "content-length", "l"})
+#: Header fields that a proxy adds, removes or changes on its way (RFC 3261 §16.6, §16.7, RFC 5393 §5.3).
+PERMITTED = frozenset(
+    {"via", "v", "record-route", "route", "max-forwards", "max-breadth", "content-length", "l"}
+)
 
 _Key: TypeAlias = tuple[str, str]
 
