@@ -445,7 +445,7 @@ class Branch:
 class Transaction:
     """A server transaction with its response context (RFC 3261 §16.7, §17.2). Compares by `id`.
 
-    When the core has forgotten it, facts read as 0, False and "terminated" and commands do nothing (False, 0).
+    When the core has forgotten it, facts read as 0, False, "terminated"; commands do nothing (False, 0).
     """
 
     @property
