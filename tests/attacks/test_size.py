@@ -88,8 +88,8 @@ def test_p5_headers(target: Router, attacker: Exchange, shape: str, method: str)
         for size in (FULL // 2, FULL)
     )
     assert full < BAR, f"{full * 1e3:.1f} ms"
-    # Below half a millisecond the ping itself and noise decide.
-    assert full < max(3 * half, 0.0005), f"half of it {half * 1e3:.2f} ms, all {full * 1e3:.2f} ms"
+    # Below two milliseconds the ping itself and the noise of other programs decide.
+    assert full < max(3 * half, 0.002), f"half of it {half * 1e3:.2f} ms, all {full * 1e3:.2f} ms"
 
 
 @pytest.mark.parametrize("shape", BODIES)

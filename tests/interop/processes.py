@@ -137,7 +137,7 @@ class Router:
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
             )
         with Exchange(self.port) as probe:
-            end = time.monotonic() + 20
+            end = time.monotonic() + 50
             while process.poll() is None and time.monotonic() < end:
                 if status(probe.ask("OPTIONS", f"sip:127.0.0.1:{self.port}", seconds=0.1)):
                     return process
