@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 #: Reason phrases of the first line of a ladder's arrow are cut to this many characters.
 _LABEL_WIDTH = 24
@@ -127,7 +127,12 @@ class Trace(Sequence[Packet]):
     def __len__(self) -> int:
         return len(self._packets)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # Sequence's overloads add nothing for a reader
+    @overload
+    def __getitem__(self, index: int) -> Packet: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Packet]: ...
+    def __getitem__(self, index: int | slice) -> Packet | list[Packet]:
+        """One packet, or a list of some."""
         return self._packets[index]
 
     def __iter__(self) -> Iterator[Packet]:
