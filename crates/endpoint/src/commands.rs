@@ -27,9 +27,6 @@ impl Core {
     pub fn new_transaction(&mut self, incoming: &Incoming, draft: &SharedDraft) -> Option<NewTransaction> {
         let request = with_draft(incoming.request()?, &draft.lock());
         let outcome = self.layer.new_transaction(self.now, &request);
-        if let NewTransaction::New(tx) | NewTransaction::Cancelled(tx) = outcome {
-            self.keep(tx, Kept { draft: draft.clone(), incoming: incoming.clone() });
-        }
         if outcome == NewTransaction::Full {
             self.shed(&request, request.message.length());
         }
@@ -67,19 +64,12 @@ impl Core {
         outcome
     }
 
-    /// Answer statefully; whether it was sent.
-    pub fn reply(&mut self, tx: TxId, reply: &Reply<'_>) -> bool {
-        let kept = self.kept.get(&tx).map(|kept| kept.draft.clone());
-        let headers = match kept {
-            Some(draft) => {
-                let draft = draft.lock();
-                if draft.force_rport {
-                    self.layer.set_force_rport(tx);
-                }
-                with_reply_headers(reply.headers, &draft)
-            }
-            None => reply.headers.to_vec(),
-        };
+    /// Answer statefully, with what the request's draft wants in every reply; whether it was sent.
+    pub fn reply(&mut self, tx: TxId, draft: &Draft, reply: &Reply<'_>) -> bool {
+        if draft.force_rport {
+            self.layer.set_force_rport(tx);
+        }
+        let headers = with_reply_headers(reply.headers, draft);
         let sent = self.layer.reply(self.now, tx, &Reply { headers: &headers, ..*reply }).is_ok();
         self.take_events();
         sent
@@ -111,9 +101,13 @@ impl Core {
         }
     }
 
-    /// What a transaction reports from now on.
-    pub fn arm(&mut self, tx: TxId, arm: Arm) -> bool {
-        self.layer.arm(tx, arm)
+    /// What a transaction reports from now on, and what it was made from for those who hear of it.
+    pub fn arm(&mut self, tx: TxId, arm: Arm, kept: Option<&Kept>) -> bool {
+        let is_alive = self.layer.arm(tx, arm);
+        if let Some(kept) = kept.filter(|_| is_alive && arm != Arm::NONE) {
+            self.keep(tx, kept);
+        }
+        is_alive
     }
 
     /// Go on with a held reply.

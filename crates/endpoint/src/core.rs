@@ -30,7 +30,8 @@ const SPARE_DRAFTS: usize = 1024;
 /// A draft shared by a message and the transaction that was made from it.
 pub type SharedDraft = Arc<Mutex<Draft>>;
 
-/// What a transaction was made from: the draft of its request and the request's number.
+/// What a transaction was made from. Those who hold a transaction have it; the core keeps it only for transactions that
+/// raise events.
 #[derive(Clone)]
 pub struct Kept {
     /// The message's edits.
@@ -334,18 +335,31 @@ impl Core {
     }
 
     /// Keep what a transaction was made from, for those who meet it in an event.
-    pub(crate) fn keep(&mut self, tx: TxId, kept: Kept) {
+    pub(crate) fn keep(&mut self, tx: TxId, kept: &Kept) {
+        if self.kept.contains_key(&tx) {
+            return;
+        }
         let counts = self.layer.counts();
         if self.kept.len() >= SPARE_DRAFTS + 2 * (counts.server + counts.client) {
             let layer = &self.layer;
             self.kept.retain(|tx, _| layer.facts(*tx).is_some());
         }
-        self.kept.insert(tx, kept);
+        self.kept.insert(tx, kept.clone());
     }
 
-    /// What a transaction was made from.
-    pub fn kept(&self, tx: TxId) -> Option<&Kept> {
-        self.kept.get(&tx)
+    /// What a transaction was made from; as far as the transaction layer knows when nobody kept more.
+    pub fn kept(&self, tx: TxId) -> Option<Kept> {
+        self.kept.get(&tx).cloned().or_else(|| {
+            let request = self.layer.facts(tx)?.request?.clone();
+            let destination = self.listeners().get(usize::from(request.flow.listener)).map(|one| one.address);
+            let incoming = Incoming { id: 0, at: self.now, destination, received: Received::Request(request) };
+            Some(Kept { draft: SharedDraft::default(), incoming })
+        })
+    }
+
+    /// The same, and forget it: the transaction is gone.
+    pub fn forget(&mut self, tx: TxId) -> Option<Kept> {
+        self.kept.remove(&tx)
     }
 }
 

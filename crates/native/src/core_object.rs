@@ -4,7 +4,7 @@ use bytes::Bytes;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use sipyard_endpoint::{Event, Handle, Incoming, TargetError};
+use sipyard_endpoint::{Event, Handle, Incoming, Kept, TargetError};
 use sipyard_transaction::{CancelOutcome, NewTransaction, Request, TxId};
 
 use crate::address::{listener_index, protocol_of, socket_address, Listener, Target};
@@ -44,7 +44,7 @@ pub struct Core {
 
 impl Core {
     fn transaction_of(&self, tx: TxId) -> Transaction {
-        let kept = self.handle.with(|core| core.kept(tx).cloned());
+        let kept = self.handle.with(|core| core.kept(tx));
         Transaction::new(self.handle.clone(), tx, kept)
     }
 
@@ -72,7 +72,11 @@ impl Core {
             Event::Final { tx, status, reply } => {
                 (kind::FINAL, reply.map(message), self.transaction_of(tx), status, 0).into_pyobject(py)
             }
-            Event::Ended { tx, status } => (kind::ENDED, none, self.transaction_of(tx), status, 0).into_pyobject(py),
+            Event::Ended { tx, status } => {
+                let kept = self.handle.with(|core| core.forget(tx));
+                let transaction = Transaction::new(self.handle.clone(), tx, kept);
+                (kind::ENDED, none, transaction, status, 0).into_pyobject(py)
+            }
             Event::ClientReply { client, status, reply } => {
                 let client = ClientTransaction::new(self.handle.clone(), client);
                 (kind::CLIENT_REPLY, message(reply), client, status, 0).into_pyobject(py)
@@ -147,15 +151,14 @@ impl Core {
     }
 
     fn new_transaction(&self, message: &Message) -> PyResult<Option<Transaction>> {
-        let made = self.handle.with(|core| {
-            let outcome = core.new_transaction(&message.incoming, &message.draft);
-            outcome.map(|outcome| match outcome {
-                NewTransaction::New(tx) | NewTransaction::Cancelled(tx) => Some((tx, core.kept(tx).cloned())),
-                NewTransaction::Retransmission(_) | NewTransaction::Ack | NewTransaction::Full => None,
-            })
-        });
-        let made = made.ok_or_else(|| value_error("not a request that was received"))?;
-        Ok(made.map(|(tx, kept)| Transaction::new(self.handle.clone(), tx, kept)))
+        let outcome = self.handle.with(|core| core.new_transaction(&message.incoming, &message.draft));
+        match outcome.ok_or_else(|| value_error("not a request that was received"))? {
+            NewTransaction::New(tx) | NewTransaction::Cancelled(tx) => {
+                let kept = Kept { draft: message.draft.clone(), incoming: message.incoming.clone() };
+                Ok(Some(Transaction::new(self.handle.clone(), tx, Some(kept))))
+            }
+            NewTransaction::Retransmission(_) | NewTransaction::Ack | NewTransaction::Full => Ok(None),
+        }
     }
 
     fn find_transaction(&self, message: &Message) -> Option<Transaction> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
-use sipyard_endpoint::{is_one_line, whole_lines, Handle, Kept, SharedDraft};
+use sipyard_endpoint::{is_one_line, whole_lines, Draft, Handle, Kept, SharedDraft};
 use sipyard_transaction::{Arm, ClientId, Facts, RelayError, Reply, ReplyToken, TxId};
 
 use crate::address::{hash_of, Target};
@@ -238,7 +238,10 @@ impl Transaction {
         to_tag: Option<Text<'_>>,
     ) -> PyResult<bool> {
         let parts = ReplyParts::new(status, reason, &headers, body, to_tag)?;
-        Ok(self.handle.with(|core| core.reply(self.tx, &parts.reply())))
+        Ok(self.handle.with(|core| match &self.kept {
+            Some(kept) => core.reply(self.tx, &kept.draft.lock(), &parts.reply()),
+            None => core.reply(self.tx, &Draft::default(), &parts.reply()),
+        }))
     }
 
     fn relay(&self, branches: &Bound<'_, PyList>) -> PyResult<i32> {
@@ -260,7 +263,7 @@ impl Transaction {
                 Some(true) => arm | bit,
                 Some(false) => arm.without(bit),
             });
-            core.arm(self.tx, arm);
+            core.arm(self.tx, arm, self.kept.as_ref());
         });
     }
 
