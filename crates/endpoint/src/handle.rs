@@ -1,5 +1,6 @@
 //! The core behind its lock, with the clock of whoever drives it.
 
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -22,13 +23,20 @@ impl Handle {
         Handle(Arc::new(Inner { core: Mutex::new(core), clock }))
     }
 
-    /// Call into the core.
+    /// Call into the core. A panic in it is counted and goes on to the caller.
     #[inline]
     pub fn with<T>(&self, call: impl FnOnce(&mut Core) -> T) -> T {
         let mut core = self.0.core.lock();
         if let Some(clock) = self.0.clock {
             core.tick(clock());
         }
-        call(&mut core)
+        match catch_unwind(AssertUnwindSafe(|| call(&mut core))) {
+            Ok(result) => result,
+            Err(panic) => {
+                // A bug in the core. The lock is not poisoned by it: other calls go on.
+                core.counters_mut().panics += 1;
+                resume_unwind(panic)
+            }
+        }
     }
 }

@@ -14,7 +14,8 @@ use std::thread::JoinHandle;
 use parking_lot::{Mutex, RwLock};
 use sipyard_transaction::{Flow, Micros, Protocol};
 use sipyard_transport::{
-    block_signals, monotonic_micros, Epoll, ErrorBuffer, EventFd, Interest, Ready, ReadyBuffer, ReceiveBatch, BATCH,
+    block_signals, coarse_micros, monotonic_micros, Epoll, ErrorBuffer, EventFd, Interest, Ready, ReadyBuffer,
+    ReceiveBatch, BATCH,
 };
 
 use crate::core::Core;
@@ -82,7 +83,7 @@ impl Endpoint {
             last_advance: 0,
         };
         let net = Arc::new(Net {
-            handle: Handle::new(core, Some(monotonic_micros)),
+            handle: Handle::new(core, Some(coarse_micros)),
             sockets: RwLock::default(),
             sender: Mutex::default(),
             epoll,
@@ -158,6 +159,11 @@ impl Endpoint {
         }
     }
 
+    /// The time on the clock, exactly.
+    pub fn now(&self) -> Micros {
+        monotonic_micros()
+    }
+
     /// Whether `close` was called.
     pub fn is_closed(&self) -> bool {
         self.net.closed.load(Ordering::SeqCst)
@@ -203,7 +209,7 @@ impl Net {
         let mut receiver = self.receiver.lock();
         while !self.is_closed() {
             self.flush();
-            let until = self.next_wake(&receiver, None);
+            let until = self.next_wake(&receiver, None, false);
             self.sleeps_until.store(until.unwrap_or(u64::MAX), Ordering::SeqCst);
             // A signal is no event here, and any other error would only come from a descriptor that was closed.
             let Ok(turn) = self.turn(&mut receiver, until) else { continue };
@@ -221,8 +227,7 @@ impl Net {
             if self.is_closed() {
                 return Ok(Vec::new());
             }
-            let pending = self.handle.with(Core::pending);
-            let until = if pending > 0 { Some(0) } else { self.next_wake(&receiver, deadline) };
+            let until = self.next_wake(&receiver, deadline, true);
             let turn = match self.turn(&mut receiver, until) {
                 Ok(turn) => turn,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Vec::new()),
@@ -235,10 +240,13 @@ impl Net {
         }
     }
 
-    /// When to wake at the latest.
-    fn next_wake(&self, receiver: &Receiver, deadline: Option<Micros>) -> Option<Micros> {
-        let timer = self.handle.with(Core::next_timeout).map(|next| next.max(receiver.last_advance + TIMER_GRAIN));
-        match (timer, deadline) {
+    /// When to wake at the latest; at once when events wait and the caller is the one to take them.
+    fn next_wake(&self, receiver: &Receiver, deadline: Option<Micros>, takes_events: bool) -> Option<Micros> {
+        let (has_events, next) = self.handle.with(|core| (takes_events && core.pending() > 0, core.next_timeout()));
+        if has_events {
+            return Some(0);
+        }
+        match (next.map(|next| next.max(receiver.last_advance + TIMER_GRAIN)), deadline) {
             (Some(timer), Some(deadline)) => Some(timer.min(deadline)),
             (timer, deadline) => timer.or(deadline),
         }
@@ -272,13 +280,9 @@ impl Net {
         Ok(turn)
     }
 
-    /// Call into the core; a panic is a bug in it, counted, and costs one datagram instead of all calls.
+    /// Call into the core; a panic is a bug in it, which was counted, and costs one datagram instead of all calls.
     fn guarded(&self, call: impl FnOnce(&mut Core)) {
-        self.handle.with(|core| {
-            if catch_unwind(AssertUnwindSafe(|| call(core))).is_err() {
-                core.counters_mut().panics += 1;
-            }
-        });
+        let _ = catch_unwind(AssertUnwindSafe(|| self.handle.with(call)));
     }
 
     /// Take what a socket has.

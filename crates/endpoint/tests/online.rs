@@ -106,16 +106,18 @@ fn thread_mode_signals_events_and_sends_on_flush() {
 
 #[test]
 fn a_wildcard_answers_from_the_address_that_was_asked() {
-    let (endpoint, first) = open(false, "0.0.0.0:0");
-    let phone = client();
-    let asked: SocketAddr = format!("127.0.0.1:{}", first.port()).parse().unwrap();
-    phone.send_to(options(phone.local_addr().unwrap()).as_bytes(), asked).unwrap();
-    endpoint.wait(Some(LONG)).unwrap();
-    answer(&endpoint);
-    endpoint.flush();
-    assert_eq!(received(&phone).1, asked);
-    let is_ours = endpoint.handle().with(|core| core.is_myself(b"127.0.0.1", asked.port(), None));
-    assert!(is_ours);
+    for (wildcard, loopback) in [("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "::1")] {
+        let Ok(phone) = UdpSocket::bind((loopback, 0)) else { continue }; // a host without IPv6
+        phone.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let (endpoint, first) = open(false, wildcard);
+        let asked = SocketAddr::new(loopback.parse().unwrap(), first.port());
+        phone.send_to(options(phone.local_addr().unwrap()).as_bytes(), asked).unwrap();
+        endpoint.wait(Some(LONG)).unwrap();
+        assert_eq!(answer(&endpoint), 1);
+        endpoint.flush();
+        assert_eq!(received(&phone).1, asked);
+        assert!(endpoint.handle().with(|core| core.is_myself(loopback.as_bytes(), asked.port(), None)));
+    }
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl Endpoint {
     }
 
     fn now(&self) -> f64 {
-        seconds(self.endpoint.handle().with(|core| core.now()))
+        seconds(self.endpoint.now())
     }
 
     #[getter]

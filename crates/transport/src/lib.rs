@@ -16,7 +16,7 @@ mod system;
 mod udp;
 
 pub use batch::{Datagram, Outgoing, ReceiveBatch, SendBatch, BATCH};
-pub use clock::monotonic_micros;
+pub use clock::{coarse_micros, monotonic_micros};
 pub use error_queue::{ErrorBuffer, FailedDatagram};
 pub use interfaces::{interface_addresses, interface_index};
 pub use poll::{Epoll, EventFd, Interest, Ready, ReadyBuffer};

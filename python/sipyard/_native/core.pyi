@@ -234,7 +234,7 @@ class Listener:
         """One of "udp", …"""
     @property
     def ip(self) -> str:
-        """Local address; "0.0.0.0" or "::" for a wildcard."""
+        """Local address; a wildcard socket has one listener for each address of the host."""
     @property
     def port(self) -> int:
         """Local port (the real one when 0 was asked for)."""
@@ -685,9 +685,9 @@ class Endpoint:
         receive_buffer: int = 4194304,
         reuse_port: bool = False,
     ) -> Listener:
-        """Open a socket (only "udp" so far: ValueError). A multicast `ip` is joined on
-        `multicast_interface` (address of it, or its name for IPv6). OSError with errno when the system
-        refuses."""
+        """Open a socket (only "udp" so far: ValueError) and return its listener. A wildcard address stands for
+        one listener for each address of the host, of which the first is returned. A multicast `ip` is joined
+        on `multicast_interface` (its address or name). OSError with errno when the system refuses."""
     def fileno(self) -> int:
         """An eventfd that is readable while events wait (thread mode)."""
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
