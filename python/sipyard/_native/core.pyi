@@ -686,7 +686,7 @@ class Endpoint:
         reuse_port: bool = False,
     ) -> Listener:
         """Open a socket (only "udp" so far: ValueError) and return its listener. A wildcard address stands
-        for one listener for each address of the host, of which the first is returned. A multicast `ip` is
+        for one listener for each address of the host, the first is returned. A multicast `ip` is
         joined on `multicast_interface` (its address or name). OSError with errno when the system refuses."""
     def fileno(self) -> int:
         """An eventfd that is readable while events wait (thread mode)."""
