@@ -1,4 +1,4 @@
-"""The command line: `sipyard run FILE`, `sipyard check FILE`."""
+"""`sipyard run FILE`: serve."""
 
 from __future__ import annotations
 
@@ -10,22 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from sipyard import __version__
+from sipyard.cli.complaint import FILE, complain
 from sipyard.errors import ConfigError
 
 if TYPE_CHECKING:
     from sipyard._native.core import Listener
 
-_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "-V", "--version", prog_name="Sipyard")
-def main() -> None:
-    """SIP Express Router anew: registrar, redirect server and proxy."""
-
-
-@main.command()
-@_FILE
+@click.command()
+@FILE
 @click.option(
     "-l", "--listen", multiple=True, metavar="[PROTO:]ADDR[:PORT]", help="Listen here instead; repeatable."
 )
@@ -55,43 +48,8 @@ def run(
             pid_file.write_text(f"{os.getpid()}\n", "ascii")
         server.run(announce)
     except ConfigError as error:
-        _complain(error)
+        complain(error)
         sys.exit(1)
     finally:
         if pid_file is not None:
             pid_file.unlink(missing_ok=True)
-
-
-@main.command()
-@_FILE
-@click.option("--ser", type=click.Choice(["0.9", "2.0"]), help="Read FILE as this generation of SER.")
-def check(file: Path, ser: str | None) -> None:
-    """Report every mistake in FILE; exit status 0 when it can be run."""
-    if file.suffix == ".py":
-        from sipyard.routes import load_routes
-
-        try:
-            load_routes(file)
-        except ConfigError as error:
-            _complain(error)
-            sys.exit(1)
-        click.echo(f"{file}: good")
-        return
-    from sipyard.arguments import Generation
-    from sipyard.script import check_file
-
-    generations = {"0.9": Generation.SER_0_9, "2.0": Generation.SER_2_0}
-    report = check_file(file, generations.get(ser or ""))
-    click.echo(report.text(), nl=False)
-    sys.exit(0 if report.is_good else 1)
-
-
-def _complain(error: ConfigError) -> None:
-    is_report = "\n" in error.message  # a script's mistakes, each with its place
-    click.echo(error.message if is_report or error.place is None else str(error), err=True)
-    if error.hint:
-        click.echo(f"  {error.hint}", err=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,19 @@
+"""The command line: `sipyard VERB …`. Each verb is a file here and imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import click
+
+from sipyard import __version__
+from sipyard.cli.check import check
+from sipyard.cli.run import run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="Sipyard")
+def main() -> None:
+    """SIP Express Router anew: registrar, redirect server and proxy."""
+
+
+for _verb in (run, check):
+    main.add_command(_verb)

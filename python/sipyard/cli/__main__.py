@@ -1,0 +1,5 @@
+"""`python -m sipyard.cli`."""
+
+from sipyard.cli import main
+
+main()
