@@ -89,14 +89,24 @@ fn split(branch: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     (*dot == b'.').then_some((kind.to_ascii_lowercase(), identity, hash))
 }
 
-/// Writes the low `digits` hexadecimal digits of a number.
+/// Writes the low `digits` (at most 16) hexadecimal digits of a number.
 pub fn hex(value: u64, digits: usize, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend((0..digits).rev().map(|digit| DIGITS[(value >> (digit * 4)) as usize & 15]));
+    let mut text = [0u8; 16];
+    for (place, digit) in text.iter_mut().enumerate() {
+        *digit = DIGITS[(value >> (60 - place * 4)) as usize & 15];
+    }
+    out.extend_from_slice(&text[16 - digits.min(16)..]);
 }
 
 fn unhex(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0u64, |value, byte| Some(value << 4 | u64::from((*byte as char).to_digit(16)?)))
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    text.iter().try_fold(0u64, |value, byte| Some(value << 4 | u64::from(digit(*byte)?)))
 }
 
 #[cfg(test)]

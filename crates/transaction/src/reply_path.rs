@@ -47,11 +47,39 @@ pub struct AddressText {
 impl AddressText {
     /// The text of an address, without brackets.
     pub fn new(ip: IpAddr) -> AddressText {
-        let mut bytes = [0; 46];
-        let mut rest = &mut bytes[..];
-        let written = write!(rest, "{ip}").is_ok();
-        let length = if written { 46 - rest.len() } else { 0 };
-        AddressText { bytes, length }
+        let mut text = AddressText { bytes: [0; 46], length: 0 };
+        match ip {
+            IpAddr::V4(ip) => text.write_v4(ip.octets()),
+            IpAddr::V6(ip) => {
+                let mut rest = &mut text.bytes[..];
+                let written = write!(rest, "{ip}").is_ok();
+                text.length = if written { 46 - rest.len() } else { 0 };
+            }
+        }
+        text
+    }
+
+    /// Every request needs its source address as text: the standard formatter takes ten times as long.
+    fn write_v4(&mut self, octets: [u8; 4]) {
+        for (place, octet) in octets.into_iter().enumerate() {
+            if place > 0 {
+                self.push(b'.');
+            }
+            if octet >= 100 {
+                self.push(b'0' + octet / 100);
+            }
+            if octet >= 10 {
+                self.push(b'0' + octet / 10 % 10);
+            }
+            self.push(b'0' + octet % 10);
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
     }
 
     /// Its bytes.
@@ -65,7 +93,8 @@ impl AddressText {
 pub fn via_mark<'a>(message: &Message, flow: &Flow, force_rport: bool, text: &'a AddressText) -> ViaMark<'a> {
     let Ok(via) = message.top_via() else { return ViaMark::default() };
     let wants_port = force_rport || via.param(b"rport").is_some();
-    let differs = || via.received().is_some() || numeric_host(via.host) != Some(flow.remote.ip());
+    let names_source = || via.host == text.as_bytes() || numeric_host(via.host) == Some(flow.remote.ip());
+    let differs = || via.received().is_some() || !names_source();
     let received = (wants_port || differs()).then(|| text.as_bytes());
     ViaMark { received, rport: wants_port.then(|| flow.remote.port()) }
 }
@@ -82,4 +111,17 @@ pub fn via_target(via: &Via<'_>) -> Option<Target> {
         u64::from_str_radix(text, 16).ok()
     });
     is_sane(remote).then_some(Target { protocol, remote, listener: None, connection: connection.unwrap_or(0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_the_standard_library_writes_it() {
+        for text in ["0.0.0.0", "1.20.255.9", "127.0.0.1", "192.0.2.100", "2001:db8::1", "::ffff:192.0.2.1"] {
+            let ip: IpAddr = text.parse().unwrap();
+            assert_eq!(AddressText::new(ip).as_bytes(), ip.to_string().as_bytes());
+        }
+    }
 }

@@ -77,6 +77,8 @@ pub struct Prologue<'a> {
     pub drop_top_via: bool,
 }
 
+/// An edit that one writing adds; by default none, at the very start.
+#[derive(Clone, Copy, Default)]
 struct Extra<'a> {
     start: usize,
     end: usize,
@@ -200,22 +202,21 @@ impl Edits {
         let mut marked = Vec::new();
         let mut length = Vec::new();
         let uri = prologue.uri.or(self.uri.as_deref());
-        let mut extras: [Option<Extra<'_>>; 4] = [None, None, None, None];
+        let mut extras = [Extra::default(); 4];
         if let Some(text) = uri.filter(|_| message.is_request()) {
             let (start, end) = message.request_uri_range();
-            extras[0] = Some(Extra { start: start as usize, end: end as usize, text });
+            extras[0] = Extra { start: start as usize, end: end as usize, text };
         }
         if !prologue.head.is_empty() {
             let start = message.headers_start();
-            extras[1] = Some(Extra { start, end: start, text: prologue.head });
+            extras[1] = Extra { start, end: start, text: prologue.head };
         }
         if let Some((start, end)) = self.top_via_edit(message, prologue, &mut marked) {
-            extras[2] = Some(Extra { start, end, text: &marked });
+            extras[2] = Extra { start, end, text: &marked };
         }
         if let Some((start, end)) = self.length_edit(message, &mut length) {
-            extras[3] = Some(Extra { start, end, text: &length });
+            extras[3] = Extra { start, end, text: &length };
         }
-        let mut extras = extras.into_iter().flatten().collect::<Vec<_>>();
         extras.sort_by_key(|extra| extra.start);
         self.merge(message, &extras, out);
     }

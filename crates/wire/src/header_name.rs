@@ -24,13 +24,19 @@ macro_rules! header_names {
             }
 
             fn of_long(name: &[u8]) -> HeaderName {
-                $(if name.len() == $name.len() && name.eq_ignore_ascii_case($name.as_bytes()) {
+                $(if name.len() == $name.len() && is_named(name, $name.as_bytes()) {
                     return HeaderName::$variant;
                 })*
                 HeaderName::Other
             }
         }
     };
+}
+
+/// Whether a header's name is this one in any case; most write it as RFCs do.
+#[inline]
+fn is_named(name: &[u8], canonical: &[u8]) -> bool {
+    name == canonical || name.eq_ignore_ascii_case(canonical)
 }
 
 header_names! {
@@ -83,13 +89,21 @@ impl HeaderName {
         }
         // The frequent ones by length and first letter; the rest by comparison.
         match (name.len(), name.first().map(u8::to_ascii_lowercase)) {
-            (3, Some(b'v')) if name.eq_ignore_ascii_case(b"Via") => HeaderName::Via,
-            (2, Some(b't')) if name.eq_ignore_ascii_case(b"To") => HeaderName::To,
-            (4, Some(b'f')) if name.eq_ignore_ascii_case(b"From") => HeaderName::From,
-            (4, Some(b'c')) if name.eq_ignore_ascii_case(b"CSeq") => HeaderName::CSeq,
-            (7, Some(b'c')) if name.eq_ignore_ascii_case(b"Call-ID") => HeaderName::CallId,
-            (7, Some(b'c')) if name.eq_ignore_ascii_case(b"Contact") => HeaderName::Contact,
-            (14, Some(b'c')) if name.eq_ignore_ascii_case(b"Content-Length") => HeaderName::ContentLength,
+            (3, Some(b'v')) if is_named(name, b"Via") => HeaderName::Via,
+            (2, Some(b't')) if is_named(name, b"To") => HeaderName::To,
+            (4, Some(b'f')) if is_named(name, b"From") => HeaderName::From,
+            (4, Some(b'c')) if is_named(name, b"CSeq") => HeaderName::CSeq,
+            (7, Some(b'c')) if is_named(name, b"Call-ID") => HeaderName::CallId,
+            (7, Some(b'c')) if is_named(name, b"Contact") => HeaderName::Contact,
+            (14, Some(b'c')) if is_named(name, b"Content-Length") => HeaderName::ContentLength,
+            (12, Some(b'm')) if is_named(name, b"Max-Forwards") => HeaderName::MaxForwards,
+            (12, Some(b'r')) if is_named(name, b"Record-Route") => HeaderName::RecordRoute,
+            (12, Some(b'c')) if is_named(name, b"Content-Type") => HeaderName::ContentType,
+            (10, Some(b'u')) if is_named(name, b"User-Agent") => HeaderName::UserAgent,
+            (5, Some(b'r')) if is_named(name, b"Route") => HeaderName::Route,
+            (5, Some(b'a')) if is_named(name, b"Allow") => HeaderName::Allow,
+            (7, Some(b'e')) if is_named(name, b"Expires") => HeaderName::Expires,
+            (6, Some(b's')) if is_named(name, b"Server") => HeaderName::Server,
             _ => HeaderName::of_long(name),
         }
     }

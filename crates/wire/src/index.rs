@@ -63,6 +63,7 @@ pub(crate) fn index(data: &[u8], limits: &Limits) -> (Result<(), ParseError>, Op
     };
     let mut index = Index { start, begin, fields: Vec::with_capacity(20), headers_end: next, body: next };
     let fields = header_fields(data, &mut index, next, limits);
+    let fields = check_returns(data, &mut index, next).and(fields);
     (problem.map_or(fields, Err), Some(index))
 }
 
@@ -160,9 +161,6 @@ fn field(data: &[u8], start: usize, end: usize, next: usize) -> Result<RawField,
     }
     let name_length16 =
         u16::try_from(name_length).map_err(|_| bad(ErrorKind::TooLarge, start, "Header name too long"))?;
-    if let Some(at) = stray_return(text) {
-        return Err(bad(ErrorKind::HeaderLine, start + at, "Bare carriage return"));
-    }
     let (value_start, value_end) = trim_range(data, start + colon + 1, end);
     Ok(RawField {
         id: HeaderName::from_bytes(text.get(..name_length).unwrap_or_default()),
@@ -172,6 +170,26 @@ fn field(data: &[u8], start: usize, end: usize, next: usize) -> Result<RawField,
         value_end: value_end as u32,
         end: next as u32,
     })
+}
+
+/// Finds a bare carriage return in the fields: most messages have as many returns as line feeds there, which takes one
+/// quick look. The fields from the faulty one on are dropped.
+fn check_returns(data: &[u8], index: &mut Index, start: usize) -> Result<(), ParseError> {
+    let end = index.fields.last().map_or(start, |field| field.end as usize);
+    let text = data.get(start..end).unwrap_or_default();
+    let returns = memchr::memchr_iter(b'\r', text).count();
+    // All line ends are of one kind here (see `header_fields`).
+    let is_crlf = data.get(start.wrapping_sub(2)) == Some(&b'\r');
+    if returns == if is_crlf { memchr::memchr_iter(b'\n', text).count() } else { 0 } {
+        return Ok(());
+    }
+    let Some(at) = stray_return(text) else { return Ok(()) };
+    let at = start + at;
+    let faulty = index.fields.partition_point(|field| field.end as usize <= at);
+    let at_field = index.fields.get(faulty).map_or(end, |field| field.start as usize);
+    index.fields.truncate(faulty);
+    (index.headers_end, index.body) = (at_field, at_field);
+    Err(bad(ErrorKind::HeaderLine, at, "Bare carriage return"))
 }
 
 /// A carriage return that is not part of a line break: another parser could see a line end there.

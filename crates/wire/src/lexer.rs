@@ -5,6 +5,14 @@ use crate::error::{ErrorKind, ParseError};
 const TOKEN: u8 = 1;
 const LWS: u8 = 2;
 const HOST: u8 = 4;
+/// Bytes that end a parameter's name.
+pub(crate) const ENDS_NAME: u8 = 8;
+/// Bytes that end a parameter's value, or start a quoted string in it.
+pub(crate) const ENDS_VALUE: u8 = 16;
+/// Bytes that may stand nowhere in a URI.
+pub(crate) const NOT_IN_URI: u8 = 32;
+/// Bytes that may stand in a URI's scheme.
+pub(crate) const SCHEME: u8 = 64;
 
 static CLASSES: [u8; 256] = classes();
 
@@ -14,7 +22,19 @@ const fn classes() -> [u8; 256] {
     while byte < 256 {
         let char = byte as u8;
         if char.is_ascii_alphanumeric() {
-            table[byte] = TOKEN | HOST;
+            table[byte] = TOKEN | HOST | SCHEME;
+        }
+        if char <= b' ' || matches!(char, b'<' | b'>' | b'"' | 0x7f) {
+            table[byte] |= NOT_IN_URI;
+        }
+        if matches!(char, b'+' | b'-' | b'.') {
+            table[byte] |= SCHEME;
+        }
+        if matches!(char, b'=' | b';' | b'"') {
+            table[byte] |= ENDS_NAME;
+        }
+        if matches!(char, b';' | b'"') {
+            table[byte] |= ENDS_VALUE;
         }
         byte += 1;
     }
@@ -37,6 +57,19 @@ const fn classes() -> [u8; 256] {
 #[inline]
 fn has(byte: u8, class: u8) -> bool {
     CLASSES[usize::from(byte)] & class != 0
+}
+
+/// Position of the first byte of a class at or after `at`, else the text's length.
+#[inline]
+pub(crate) fn find(text: &[u8], at: usize, class: u8) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    rest.iter().position(|byte| has(*byte, class)).map_or(text.len(), |found| at + found)
+}
+
+/// Whether all bytes are of a class.
+#[inline]
+pub(crate) fn all(text: &[u8], class: u8) -> bool {
+    text.iter().all(|byte| has(*byte, class))
 }
 
 /// Whether a byte may stand in a token.
@@ -109,24 +142,18 @@ pub fn skip_quoted(text: &[u8], at: usize) -> Result<usize, ParseError> {
 /// End of the list element that starts at `at`: the next comma outside quotes and angle brackets, or the end.
 pub fn skip_element(text: &[u8], at: usize) -> Result<usize, ParseError> {
     let mut position = at;
-    let mut bracket = false;
-    while let Some(byte) = text.get(position) {
-        match byte {
-            b'"' if !bracket => {
-                position = skip_quoted(text, position)?;
-                continue;
-            }
-            b'<' => bracket = true,
-            b'>' => bracket = false,
-            b',' if !bracket => return Ok(position),
-            _ => {}
-        }
-        position += 1;
+    while let Some(found) = memchr::memchr3(b'"', b'<', b',', text.get(position..).unwrap_or_default()) {
+        let mark = position + found;
+        position = match text.get(mark) {
+            Some(b',') => return Ok(mark),
+            Some(b'"') => skip_quoted(text, mark)?,
+            _ => match memchr::memchr(b'>', text.get(mark..).unwrap_or_default()) {
+                Some(closing) => mark + closing + 1,
+                None => return Err(ParseError::bad(ErrorKind::HeaderValue, at, "Unterminated angle bracket")),
+            },
+        };
     }
-    if bracket {
-        return Err(ParseError::bad(ErrorKind::HeaderValue, at, "Unterminated angle bracket"));
-    }
-    Ok(text.len())
+    Ok(text.len().max(position))
 }
 
 /// A number of at most ten digits; `None` for anything else or more than a `u32` holds.

@@ -11,6 +11,7 @@ pub mod build;
 mod check;
 mod edits;
 mod error;
+mod essentials;
 pub mod framer;
 mod header_name;
 mod index;

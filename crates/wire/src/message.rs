@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::error::{ErrorKind, Malformed, ParseError};
+use crate::essentials::{Address, Essentials, Sequence};
 use crate::header_name::HeaderName;
 use crate::index::{self, Index, RawField, StartLine};
-use crate::lexer::{is_lws, is_token, number, skip_lws, trim};
+use crate::lexer::{is_lws, number, trim};
 use crate::method::Method;
 use crate::name_addr::NameAddr;
 use crate::values::{Value, Values};
@@ -65,23 +66,13 @@ pub enum Contacts<'a> {
     List(Vec<NameAddr<'a>>),
 }
 
-/// Ranges of the values that routing needs, found once.
-#[derive(Clone, Copy, Debug)]
-struct Hot {
-    top_via: (u32, u32),
-    branch: (u32, u32),
-    from_tag: Option<(u32, u32)>,
-    to_tag: Option<(u32, u32)>,
-    cseq: Result<(u32, u32, u32), ParseError>,
-}
-
 #[derive(Debug)]
 struct Inner {
     data: Bytes,
     index: Index,
     first: [u16; HeaderName::COUNT],
     body_end: usize,
-    hot: OnceLock<Hot>,
+    essentials: OnceLock<Essentials>,
 }
 
 /// A SIP message; cloning shares it.
@@ -102,7 +93,7 @@ impl Message {
         for (position, field) in index.fields.iter().enumerate().rev() {
             first[field.id as usize] = position as u16;
         }
-        let mut inner = Inner { body_end: data.len(), data, index, first, hot: OnceLock::new() };
+        let mut inner = Inner { body_end: data.len(), data, index, first, essentials: OnceLock::new() };
         let body = match result {
             Ok(()) => body_end(&inner),
             Err(error) => Err(error),
@@ -283,17 +274,27 @@ impl Message {
     }
 
     /// The value of a header that must be there.
-    fn required(&self, id: HeaderName) -> Result<Field<'_>, ParseError> {
+    pub(crate) fn required(&self, id: HeaderName) -> Result<Field<'_>, ParseError> {
         self.first(id).filter(|field| !field.value.is_empty()).ok_or(Message::missing(id))
+    }
+
+    fn essentials(&self) -> &Essentials {
+        self.0.essentials.get_or_init(|| Essentials::find(self))
     }
 
     /// The top Via's text with its place.
     pub fn top_via_value(&self) -> Result<Value<'_>, ParseError> {
-        self.values(HeaderName::Via).next().unwrap_or(Err(Message::missing(HeaderName::Via)))
+        match &self.essentials().top_via {
+            Some(top) => Ok(top.value(&self.0.data)),
+            None => self.values(HeaderName::Via).next().unwrap_or(Err(Message::missing(HeaderName::Via))),
+        }
     }
 
     /// The top Via.
     pub fn top_via(&self) -> Result<Via<'_>, ParseError> {
+        if let Some(top) = &self.essentials().top_via {
+            return Ok(top.via(&self.0.data));
+        }
         let value = self.top_via_value()?;
         Via::parse(value.text).map_err(|error| error.at(value.start, HeaderName::Via))
     }
@@ -306,22 +307,8 @@ impl Message {
 
     /// CSeq.
     pub fn cseq(&self) -> Result<CSeq<'_>, ParseError> {
-        let (number, start, end) = self.hot().cseq?;
-        Ok(CSeq { number, method: Method::from_bytes(self.slice((start, end))) })
-    }
-
-    fn parse_cseq(&self) -> Result<(u32, u32, u32), ParseError> {
-        let field = self.required(HeaderName::CSeq)?;
-        let bad = || ParseError::value(HeaderName::CSeq, field.value_start, "Bad CSeq");
-        let digits = field.value.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let value = number(field.value.get(..digits).unwrap_or_default()).filter(|value| *value < 1 << 31);
-        let start = skip_lws(field.value, digits);
-        let method = field.value.get(start..).unwrap_or_default();
-        if start == digits || !is_token(method) {
-            return Err(bad());
-        }
-        let start = (field.value_start + start) as u32;
-        Ok((value.ok_or_else(bad)?, start, start + method.len() as u32))
+        let Sequence { number, method } = self.essentials().cseq?;
+        Ok(CSeq { number, method: Method::from_bytes(method.of_data(&self.0.data)) })
     }
 
     /// Call-ID.
@@ -334,68 +321,54 @@ impl Message {
         Ok(field.value)
     }
 
-    fn address(&self, id: HeaderName) -> Result<NameAddr<'_>, ParseError> {
+    fn address(&self, id: HeaderName, known: Option<&Address>) -> Result<NameAddr<'_>, ParseError> {
+        if let Some(known) = known {
+            return Ok(known.name_addr(&self.0.data));
+        }
         let field = self.required(id)?;
         NameAddr::parse(field.value).map_err(|error| error.at(field.value_start, id))
     }
 
     /// From.
     pub fn from(&self) -> Result<NameAddr<'_>, ParseError> {
-        self.address(HeaderName::From)
+        self.address(HeaderName::From, self.essentials().from.as_ref())
     }
 
     /// To.
     pub fn to(&self) -> Result<NameAddr<'_>, ParseError> {
-        self.address(HeaderName::To)
+        self.address(HeaderName::To, self.essentials().to.as_ref())
+    }
+
+    /// The tag of a From or To, readable or not otherwise.
+    fn tag(&self, id: HeaderName, known: Option<&Address>) -> Option<&[u8]> {
+        match known {
+            Some(known) => known.tag(&self.0.data),
+            None => NameAddr::scan(self.first(id)?.value).ok()?.tag(),
+        }
     }
 
     /// From's tag.
     #[inline]
     pub fn from_tag(&self) -> Option<&[u8]> {
-        self.hot().from_tag.map(|range| self.slice(range))
+        self.tag(HeaderName::From, self.essentials().from.as_ref())
     }
 
     /// To's tag.
     #[inline]
     pub fn to_tag(&self) -> Option<&[u8]> {
-        self.hot().to_tag.map(|range| self.slice(range))
+        self.tag(HeaderName::To, self.essentials().to.as_ref())
     }
 
     /// The top Via's branch parameter, empty if there is none.
     #[inline]
     pub fn branch(&self) -> &[u8] {
-        self.slice(self.hot().branch)
+        self.essentials().top_via.as_ref().map_or(&b""[..], |top| top.branch(&self.0.data))
     }
 
     /// The top Via's text, empty if there is none.
     #[inline]
     pub fn top_via_text(&self) -> &[u8] {
-        self.slice(self.hot().top_via)
-    }
-
-    fn hot(&self) -> &Hot {
-        self.0.hot.get_or_init(|| self.find_hot())
-    }
-
-    fn find_hot(&self) -> Hot {
-        let base = self.0.data.as_ptr() as usize;
-        let range = |part: &[u8]| {
-            let start = (part.as_ptr() as usize).wrapping_sub(base) as u32;
-            (start, start + part.len() as u32)
-        };
-        let tag = |id| {
-            let field = self.first(id)?;
-            NameAddr::scan(field.value).ok()?.tag().map(range)
-        };
-        let via = self.top_via_value().ok();
-        let branch = via.and_then(|value| Via::parse(value.text).ok()?.branch());
-        Hot {
-            top_via: via.map_or((0, 0), |value| (value.start as u32, value.end as u32)),
-            branch: branch.map_or((0, 0), range),
-            from_tag: tag(HeaderName::From),
-            to_tag: tag(HeaderName::To),
-            cseq: self.parse_cseq(),
-        }
+        self.top_via_value().map_or(&b""[..], |value| value.text)
     }
 
     fn numeric(&self, id: HeaderName) -> Option<Result<u32, ParseError>> {

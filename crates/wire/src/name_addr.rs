@@ -29,11 +29,19 @@ fn bad(offset: usize, reason: &'static str) -> ParseError {
 impl<'a> NameAddr<'a> {
     /// Parses one value (no comma list). The URI's own syntax is checked as far as [`Uri::parse`] does.
     pub fn parse(text: &'a [u8]) -> Result<NameAddr<'a>, ParseError> {
+        NameAddr::checked(text, |_, _| {})
+    }
+
+    /// Parses one value and shows each of its header parameters: name, and value if it has one.
+    pub(crate) fn checked(
+        text: &'a [u8],
+        show: impl FnMut(&'a [u8], Option<&'a [u8]>),
+    ) -> Result<NameAddr<'a>, ParseError> {
         let address = NameAddr::scan(text)?;
         Uri::parse(address.uri).map_err(|error| ParseError { offset: error.offset + address.uri_offset, ..error })?;
         // A lone semicolon at the end is common and harmless.
         let params = trim(address.params);
-        Params::new(params.strip_suffix(b";").unwrap_or(params)).check()?;
+        Params::new(params.strip_suffix(b";").unwrap_or(params)).show(show)?;
         if !address.bracketed && address.uri.contains(&b'?') && Uri::parse(address.uri)?.headers != b"" {
             // RFC 3261 §20: a URI with a question mark must stand in angle brackets.
             return Err(bad(address.uri_offset, "URI with headers outside angle brackets"));

@@ -1,7 +1,7 @@
 //! Parameters: `;name=value` (RFC 3261 §25.1, generic-param and via-params).
 
 use crate::error::{ErrorKind, ParseError};
-use crate::lexer::{skip_lws, skip_quoted, trim};
+use crate::lexer::{find, skip_lws, skip_quoted, trim, ENDS_NAME, ENDS_VALUE};
 
 /// One parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Param<'a> {
     pub end: usize,
 }
 
-/// Iterates over parameters; quotes are respected. A syntax error ends it: see [`Params::check`].
+/// Iterates over parameters; quotes are respected. A syntax error ends it.
 #[derive(Clone, Copy, Debug)]
 pub struct Params<'a> {
     text: &'a [u8],
@@ -39,18 +39,19 @@ impl<'a> Params<'a> {
         self.find(name).flatten()
     }
 
-    /// The first syntax error.
-    pub fn check(self) -> Result<(), ParseError> {
-        self.into_iter().try_for_each(|param| param.map(|_| ()))
+    /// Shows each parameter, up to the first syntax error.
+    pub(crate) fn show(self, mut show: impl FnMut(&'a [u8], Option<&'a [u8]>)) -> Result<(), ParseError> {
+        for param in self {
+            let param = param?;
+            show(param.name, param.value);
+        }
+        Ok(())
     }
 
     fn parse(&mut self, start: usize) -> Result<Param<'a>, ParseError> {
         let text = self.text;
         let name_start = skip_lws(text, start + 1);
-        let mut end = name_start;
-        while text.get(end).is_some_and(|byte| !matches!(byte, b'=' | b';' | b'"')) {
-            end += 1;
-        }
+        let end = find(text, name_start, ENDS_NAME);
         let name = trim(text.get(name_start..end).unwrap_or_default());
         if name.is_empty() {
             return Err(ParseError::bad(ErrorKind::HeaderValue, start, "Empty parameter"));
@@ -63,9 +64,9 @@ impl<'a> Params<'a> {
             return Ok(Param { name, value: None, start, end });
         }
         let value_start = skip_lws(text, end + 1);
-        let mut end = value_start;
-        while let Some(byte) = text.get(end).filter(|byte| **byte != b';') {
-            end = if *byte == b'"' { skip_quoted(text, end)? } else { end + 1 };
+        let mut end = find(text, value_start, ENDS_VALUE);
+        while text.get(end) == Some(&b'"') {
+            end = find(text, skip_quoted(text, end)?, ENDS_VALUE);
         }
         self.at = end;
         let value = trim(text.get(value_start..end).unwrap_or_default());

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::error::{ErrorKind, ParseError};
-use crate::lexer::{is_host_byte, number, unescape_byte};
+use crate::lexer::{all, find, is_host_byte, number, unescape_byte, NOT_IN_URI, SCHEME};
 use crate::params::Params;
 
 /// A URI in its parts, borrowed from the text.
@@ -34,12 +34,11 @@ impl<'a> Uri<'a> {
     pub fn parse(text: &'a [u8]) -> Result<Uri<'a>, ParseError> {
         let colon = memchr::memchr(b':', text).ok_or_else(|| bad(0, "URI without scheme"))?;
         let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
-        let valid = scheme.first().is_some_and(u8::is_ascii_alphabetic)
-            && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-        if !valid {
+        if !scheme.first().is_some_and(u8::is_ascii_alphabetic) || !all(scheme, SCHEME) {
             return Err(bad(0, "Bad URI scheme"));
         }
-        if let Some(at) = text.iter().position(|byte| *byte <= b' ' || matches!(byte, b'<' | b'>' | b'"' | 0x7f)) {
+        let at = find(text, 0, NOT_IN_URI);
+        if at < text.len() {
             return Err(bad(at, "Character not allowed in a URI"));
         }
         let mut uri = Uri { scheme, ..Uri::default() };
@@ -80,6 +79,9 @@ impl<'a> Uri<'a> {
             self.port = Some(port.ok_or_else(|| bad(base + host_start + host_end, "Bad port"))?);
             tail = &after[digits..];
         }
+        if tail.is_empty() {
+            return Ok(());
+        }
         let question = memchr::memchr(b'?', tail).unwrap_or(tail.len());
         self.parameters = &tail[..question];
         self.headers = tail.get(question + 1..).unwrap_or_default();
@@ -91,7 +93,7 @@ impl<'a> Uri<'a> {
 
     /// Whether the scheme is sip or sips.
     pub fn is_sip(&self) -> bool {
-        self.scheme.eq_ignore_ascii_case(b"sip") || self.is_sips()
+        self.scheme == b"sip" || self.scheme.eq_ignore_ascii_case(b"sip") || self.is_sips()
     }
 
     /// Whether the scheme is sips.

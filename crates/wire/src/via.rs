@@ -31,6 +31,14 @@ fn bad(offset: usize, reason: &'static str) -> ParseError {
 impl<'a> Via<'a> {
     /// Parses one value (no comma list).
     pub fn parse(text: &'a [u8]) -> Result<Via<'a>, ParseError> {
+        Via::scan(text, |_, _| {})
+    }
+
+    /// Parses one value and shows each of its parameters: name, and value if it has one.
+    pub(crate) fn scan(
+        text: &'a [u8],
+        show: impl FnMut(&'a [u8], Option<&'a [u8]>),
+    ) -> Result<Via<'a>, ParseError> {
         let mut at = 0;
         let mut token = |after: Option<u8>| -> Result<&'a [u8], ParseError> {
             let start = skip_lws(text, at);
@@ -62,6 +70,7 @@ impl<'a> Via<'a> {
         let host_end = host_start + host_length(rest).ok_or_else(|| bad(host_start, "Bad host in Via"))?;
         via.host = text.get(host_start..host_end).unwrap_or_default();
         via.parse_tail(text, host_end)?;
+        Params::new(via.params).show(show)?;
         Ok(via)
     }
 
@@ -76,7 +85,7 @@ impl<'a> Via<'a> {
         }
         self.params_offset = at;
         self.params = text.get(at..).unwrap_or_default();
-        Params::new(self.params).check()
+        Ok(())
     }
 
     /// A parameter: `Some(None)` if it stands without value.
