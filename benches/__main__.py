@@ -38,6 +38,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--window", type=float, default=5.0, help="seconds of one measurement")
     parser.add_argument("--no-highest", action="store_true", help="leave out the search for the highest rate")
     parser.add_argument("--no-growth", action="store_true", help="leave out the growth to a million bindings")
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out the half minute of load before the first round"
+    )
     parser.add_argument("--write", action="store_true", help="write benches/RESULTS.md")
     return parser.parse_args()
 
@@ -71,8 +74,10 @@ def main() -> int:
     chosen = [w for w in WORKLOADS if not options.only or w.name in options.only]
     started = time.monotonic()
     growth: dict[str, list[Growth]] = {}
-    with tempfile.TemporaryDirectory(prefix="sipyard-bench-") as folder, AwakeCores():
-        plan = Plan(build_generator(), Path(folder), options.servers, options.rounds, options.window)
+    with tempfile.TemporaryDirectory(prefix="sipyard-bench-") as folder, AwakeCores() as cores:
+        plan = Plan(build_generator(), Path(folder), options.servers, cores, options.rounds, options.window)
+        if options.quick:
+            plan.settled = WARM_UP
         found = measure(plan, chosen, highest=not options.no_highest)
         if not options.no_growth:
             print("growth", flush=True)
@@ -83,7 +88,11 @@ def main() -> int:
     if options.write:
         versions = {name: version(name) for name in options.servers}
         method = report.METHOD.format(
-            window=plan.window, warm_up=WARM_UP, rounds=plan.rounds, search=plan.search
+            window=plan.window,
+            warm_up=WARM_UP,
+            settled=plan.settled,
+            rounds=plan.rounds,
+            search=plan.search,
         )
         parts = [*report.heading(versions, time.monotonic() - started), *rows, "", *grown, "", method]
         report.write(Path(__file__).parent / "RESULTS.md", parts)

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benches.processes import cpu_seconds
+from benches.processes import AwakeCores, cpu_seconds
 from benches.servers import HERE, Server, free_port
 from benches.workloads import Workload
 
@@ -131,12 +131,19 @@ def write_users(workload: Workload, folder: Path, port: int) -> Path:
 
 @dataclass
 class Sample:
-    """One measured window: CPU microseconds an operation of the server and of the generator."""
+    """One measured window: CPU microseconds an operation of the server and of the generator, and how fast the
+    machine was meanwhile (rounds of a busy loop a CPU second)."""
 
     server_us: float
     generator_us: float
+    speed: float
     pss: int
     outcome: Outcome
+
+    @property
+    def work(self) -> float:
+        """The server's CPU in rounds of the busy loop: what is left of it when the machine's speed drifts."""
+        return self.server_us * self.speed
 
     @property
     def relative(self) -> float:
@@ -147,8 +154,10 @@ class Sample:
 class SippLoad:
     """sipp on both sides of a server; callees stay for the whole series."""
 
-    def __init__(self, workload: Workload, server: Server, folder: Path, ports: list[int]) -> None:
-        self.workload, self.server, self.folder = workload, server, folder
+    def __init__(
+        self, workload: Workload, server: Server, folder: Path, ports: list[int], cores: AwakeCores
+    ) -> None:
+        self.workload, self.server, self.folder, self._cores = workload, server, folder, cores
         self.users = write_users(workload, folder, ports[0])
         self.callees = [
             Sipp(name, server, folder, port, []) for name, port in zip(workload.callees, ports, strict=False)
@@ -161,19 +170,25 @@ class SippLoad:
         caller = Sipp(self.workload.caller, self.server, self.folder, free_port(), extra)
         try:
             time.sleep(warm_up)
-            before = self.server.cpu(), self.cpu() + caller.cpu(), time.monotonic()
+            before = self._spent(caller)
             time.sleep(window)
-            after = self.server.cpu(), self.cpu() + caller.cpu(), time.monotonic()
+            after = self._spent(caller)
             caller.process.wait(60)
         finally:
             caller.stop()
-        operations = rate * (after[2] - before[2])
+        server, generator, elapsed, rounds, spinning = (b - a for a, b in zip(before, after, strict=True))
+        operations = rate * elapsed
         return Sample(
-            (after[0] - before[0]) / operations * 1e6,
-            (after[1] - before[1]) / operations * 1e6,
+            server / operations * 1e6,
+            generator / operations * 1e6,
+            rounds / spinning,
             self.server.pss(),
             caller.counts(),
         )
+
+    def _spent(self, caller: Sipp) -> tuple[float, ...]:
+        """CPU of server and generator, the time, rounds and CPU of the busy loops."""
+        return (self.server.cpu(), self.cpu() + caller.cpu(), time.monotonic(), *self._cores.work())
 
     def cpu(self) -> float:
         """CPU seconds of the callees so far."""

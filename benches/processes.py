@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 SPINNER = """
-import os, sys
+import mmap, os, sys
 os.sched_setaffinity(0, [int(sys.argv[1])])
 os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-parent = os.getppid()
-while os.getppid() == parent:
-    for _ in range(1_000_000):
-        pass
+parent, rounds = os.getppid(), 0
+with open(sys.argv[2], "r+b") as file, mmap.mmap(file.fileno(), 8) as place:
+    while os.getppid() == parent:
+        for _ in range(20_000):
+            pass
+        rounds += 1
+        place[:] = rounds.to_bytes(8, "little")
 """
 
 
@@ -67,18 +71,29 @@ def pss_bytes(pids: list[int]) -> int:
 class AwakeCores:
     """A busy loop of idle priority on each core, so that the time to wake a halted core blurs nothing.
 
-    It yields at once to any other process; the kernel's SCHED_IDLE class sees to that.
+    It yields at once to any other process; the kernel's SCHED_IDLE class sees to that. It counts its rounds,
+    which tells how fast the machine is just now, whatever the servers do.
     """
 
     def __init__(self) -> None:
-        self.spinners: list[subprocess.Popen[bytes]] = []
+        self._spinners: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="sipyard-awake-")
 
     def __enter__(self) -> AwakeCores:
         for core in sorted(os.sched_getaffinity(0)):
-            self.spinners.append(subprocess.Popen([sys.executable, "-S", "-c", SPINNER, str(core)]))
+            place = Path(self._folder.name) / str(core)
+            place.write_bytes(bytes(8))
+            command = [sys.executable, "-S", "-c", SPINNER, str(core), str(place)]
+            self._spinners.append((subprocess.Popen(command), place))
         return self
 
+    def work(self) -> tuple[int, float]:
+        """Rounds done and CPU seconds spent on them so far, all cores together."""
+        rounds = sum(int.from_bytes(place.read_bytes(), "little") for _, place in self._spinners)
+        return rounds, cpu_seconds([spinner.pid for spinner, _ in self._spinners])
+
     def __exit__(self, *_: object) -> None:
-        for spinner in self.spinners:
+        for spinner, _ in self._spinners:
             spinner.kill()
             spinner.wait()
+        self._folder.cleanup()

@@ -19,13 +19,17 @@ from benches.generators import (
     register_users,
 )
 from benches.prober import Prober
+from benches.processes import AwakeCores
 from benches.servers import Server, free_port
 from benches.workloads import Workload
 
-WARM_UP = 6.0
-"""Seconds: longer than a finished transaction stays, so that its end is part of what is measured."""
+SETTLED = 33.0
+"""Seconds of load before the first round: longer than a finished transaction stays (64·T1, RFC 6026), so that
+its end is part of what is measured and no memory is new."""
+WARM_UP = 2.0
+"""Seconds of load before each window."""
 SETTLE = 6.0
-"""Seconds between two tries of the highest rate, for the same reason."""
+"""Seconds of rest after a failed try of the highest rate."""
 
 
 @dataclass
@@ -35,9 +39,11 @@ class Plan:
     program: Path
     folder: Path
     names: list[str]
+    cores: AwakeCores
     rounds: int = 3
     window: float = 5.0
     search: float = 4.0
+    settled: float = SETTLED
 
 
 @dataclass
@@ -52,6 +58,11 @@ class Figures:
     def microseconds(self) -> float:
         """CPU of one operation, median of the rounds."""
         return statistics.median(sample.server_us for sample in self.samples)
+
+    @property
+    def work(self) -> float:
+        """CPU of one operation in rounds of the busy loop, median of the rounds."""
+        return statistics.median(sample.work for sample in self.samples)
 
     @property
     def relative(self) -> float:
@@ -93,8 +104,9 @@ def measure_rounds(plan: Plan, workload: Workload, figures: dict[str, Figures]) 
         for server in running:
             ports = [free_port() for _ in range(workload.contacts)]
             register_users(plan.program, server, ports)
-            loads[server.name] = load = SippLoad(workload, server, plan.folder, ports)
+            loads[server.name] = load = SippLoad(workload, server, plan.folder, ports, plan.cores)
             stack.callback(load.stop)
+            load.measure(workload.rate, plan.settled, 0.5)
         for turn in range(plan.rounds):
             order = running if turn % 2 == 0 else running[::-1]
             for server in order:
