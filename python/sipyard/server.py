@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import gc
 import grp
 import ipaddress
 import logging
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sipyard import memory
 from sipyard._native.core import Endpoint, Listener
 from sipyard.engine import Engine
 from sipyard.errors import ConfigError
@@ -155,7 +155,7 @@ class Server:
         loop.add_signal_handler(signal.SIGHUP, lambda: _log.info("SIGHUP ignored"))
         loop.add_signal_handler(signal.SIGUSR1, self._say_status)
         await self.engine.start()
-        _settle_memory()
+        memory.settle()
         if self.options.threads:
             loop.add_reader(self.endpoint.fileno(), self._on_events)
         (announce or self._announce)(listeners)
@@ -249,15 +249,6 @@ def _user(text: str) -> pwd.struct_passwd:
 def _group(text: str) -> grp.struct_group:
     """By name or number; KeyError."""
     return grp.getgrgid(int(text)) if text.isdecimal() else grp.getgrnam(text)
-
-
-def _settle_memory() -> None:
-    """Keep the collector off what was just loaded (a million bindings, say), and let it look for cycles
-    rarely:
-    messages make none, so a collection finds next to nothing and stops the server for as long as it takes."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
 
 
 def _shown(listener: Listener) -> str:
