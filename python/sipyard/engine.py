@@ -97,6 +97,8 @@ class TransactionState:
 
 
 _REQUEST: Final = native.REQUEST
+FAILURES: Final = (Exception, native.PanicException)
+"""What costs one message and no more. A panic is a bug in the core; it is counted there (`panics`)."""
 _REPLY_LINGER: Final = 40.0
 """Seconds for which a transaction's onreply route stays known after its final reply: a 2xx is retransmitted
 for 64*T1 = 32 s (RFC 3261 §13.3.1.4) and each passes the route."""
@@ -196,10 +198,13 @@ class Engine:
         on_request, handlers = self._on_request, self._handlers
         for event in events:
             kind = event[0]
-            if kind == _REQUEST:
-                on_request(event[1])
-            else:
-                handlers[kind](event)
+            try:
+                if kind == _REQUEST:
+                    on_request(event[1])
+                else:
+                    handlers[kind](event)
+            except FAILURES as error:  # after the route: in what finishes it, or in handing it to its task
+                self.incidents.handler_failed(error)
         self._is_stepping = was_stepping
 
     def _on_request(self, message: Message | None) -> None:
@@ -216,7 +221,7 @@ class Engine:
         except StopIteration:
             if self.after_request or not msg.is_settled:
                 self._finish_request(msg, 1)
-        except Exception as error:
+        except FAILURES as error:
             self._failed(msg, error)
             self._finish_request(msg, -1)
         else:
@@ -324,7 +329,7 @@ class Engine:
             yielded = coroutine.send(None)
         except StopIteration as stop:
             finish(msg, stop.value)
-        except Exception as error:
+        except FAILURES as error:
             self._failed(msg, error)
             finish(msg, -1)
         else:
@@ -358,7 +363,7 @@ class Engine:
         result = -1
         try:
             result = await rest_of(coroutine, yielded)
-        except Exception as error:
+        except FAILURES as error:
             self._failed(msg, error)
         finally:
             if is_held:
@@ -369,7 +374,7 @@ class Engine:
         """Too many messages wait already. RFC 3261 §21.5.4."""
         self._answer(msg, 503, "Service Unavailable", "Retry-After: 5\r\n")
 
-    def _failed(self, msg: Context, error: Exception) -> None:
+    def _failed(self, msg: Context, error: BaseException) -> None:
         """A route raised: say where in the script, answer for this message only."""
         self.incidents.script_failed(error, msg.kind)
         if msg.kind is RouteKind.REQUEST and msg.message.is_request:

@@ -53,7 +53,7 @@ class Incidents:
         if is_due:
             _log.log(level, "%s%s", text, f" ({left_out} more like this)" if left_out else "")
 
-    def script_failed(self, error: Exception, kind: RouteKind) -> None:
+    def script_failed(self, error: BaseException, kind: RouteKind) -> None:
         """A route raised. Errors that nobody declared come with their traceback."""
         self.script_failures += 1
         place = place_of(error)
@@ -67,3 +67,11 @@ class Incidents:
             _log.error(
                 "%s: %s: %s: %s%s", place, kind.block, type(error).__name__, error, more, exc_info=error
             )
+
+    def handler_failed(self, error: BaseException) -> None:
+        """What stands around a route raised: a bug of ours."""
+        place = place_of(error)
+        is_due, left_out = self._is_due(place)
+        if is_due:
+            more = f" ({left_out} more at this place)" if left_out else ""
+            _log.error("%s: %s: %s%s", place, type(error).__name__, error, more, exc_info=error)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from sipyard._native.core import PanicException
 from sipyard.context import Context
 from sipyard.errors import PeerError, StorageError
 from sipyard.registry import Modules
@@ -19,12 +20,13 @@ from sipyard.testing import Network
         (LookupError("x"), 500, None),
         (PeerError("bad", 416, "Unsupported URI Scheme"), 416, None),
         (StorageError("down", retry_after=7), 500, "7"),
+        (PanicException("index out of bounds"), 500, None),
     ],
 )
 def test_an_error_is_answered_for_this_message_only(
     network: Network,
     caplog: pytest.LogCaptureFixture,
-    error: Exception,
+    error: BaseException,
     status: int,
     retry_after: str | None,
 ) -> None:

@@ -40,3 +40,23 @@ impl Handle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_counted_and_the_next_call_goes_on() {
+        let handle = Handle::new(Core::new([1, 2], 16), None);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            handle.with(|core| {
+                core.advance(1);
+                let nothing: Option<u8> = None;
+                nothing.map_or_else(|| std::panic::panic_any("a bug"), drop);
+            });
+        }));
+        assert!(outcome.is_err());
+        let panics = |core: &mut Core| core.counters().into_iter().find(|(name, _)| *name == "panics");
+        assert_eq!(handle.with(panics), Some(("panics", 1)));
+    }
+}

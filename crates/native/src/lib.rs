@@ -58,6 +58,7 @@ fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 #[pymodule(gil_used = false)]
 fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("PanicException", module.py().get_type::<pyo3::panic::PanicException>())?;
     module.add("ParseError", module.py().get_type::<error::ParseError>())?;
     module.add_class::<syntax::Uri>()?;
     module.add_class::<syntax::NameAddr>()?;

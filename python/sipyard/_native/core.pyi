@@ -89,6 +89,9 @@ def version() -> str:
 
 # --- syntax -----------------------------------------------------------------------------------------------
 
+class PanicException(BaseException):
+    """The core panicked: a bug in it. The call that raised it did nothing further; the core goes on."""
+
 class ParseError(ValueError):
     """What a peer (or a script) wrote is not SIP. `str()` says what is wrong."""
 
