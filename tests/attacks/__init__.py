@@ -7,8 +7,8 @@
 | P3  | smuggled header names                        | `test_framing.py::test_p3_*`                        |
 | P4  | duplicated single headers                    | `test_framing.py::test_p4_duplicates`               |
 | P5  | very long lists, bodies, start lines         | `test_size.py::test_p5_*`                           |
-| P6  | regular expressions that explode             | `test_size.py` (the shapes named p6)                |
-| P7  | deep quotes, escapes, folds, comments        | `test_size.py::test_p5_headers` (shapes)            |
+| P6  | regular expressions that explode             | `test_size.py::test_p5_headers[backtracking bait]`  |
+| P7  | deep quotes, escapes, folds, comments        | `test_size.py::test_p5_headers`, these shapes       |
 | P8  | other protocols on the port                  | `test_noise.py::test_p8_*`                          |
 | P9  | fuzzing                                      | `make fuzz`; findings in `../fuzz_findings`         |
 | S1  | many addresses-of-record, full tables        | `test_state.py::test_s1_*`, `test_bounds.py`        |
@@ -18,6 +18,6 @@
 | S5  | races of finals, reflection, branch case     | `test_dialogs.py::test_s5_*`                        |
 | S6  | stray and spoofed responses                  | `test_state.py::test_s6_*`                          |
 
-The same rows on virtual time, where state is counted to the last timer, are in
-`../simulation/test_state_attacks.py`. The transaction table's bound is shown there only; no parameter of a script sets it.
+The same rows on virtual time, with every transaction and timer counted: `../simulation/test_state_attacks.py`.
+The bound of the transaction table is shown only there, as no parameter of a script sets it.
 """
