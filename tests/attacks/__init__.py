@@ -18,6 +18,6 @@
 | S5  | races of finals, reflection, branch case     | `test_dialogs.py::test_s5_*`                        |
 | S6  | stray and spoofed responses                  | `test_state.py::test_s6_*`                          |
 
-The same rows on virtual time, with every transaction and timer counted: `../simulation/test_state_attacks.py`.
+The same on virtual time, with all state counted: `../simulation/test_state_attacks.py`.
 The bound of the transaction table is shown only there, as no parameter of a script sets it.
 """
