@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Coroutine
 from functools import cache
+from types import CodeType
 from typing import Any
 
 from sipyard.arguments import Generation, RouteKind
@@ -99,29 +100,37 @@ class Compiler:
         self.raises = False
         self.recursive = recursive_routes(tree)
         self.current = ""
+        self.titles: dict[str, tuple[RouteKind, str]] = {}
 
     def compile(self) -> dict[tuple[RouteKind, str], Compiled]:
         """Every block by kind and name ("0" is the unnamed one)."""
-        functions: list[ast.stmt] = []
-        titles: dict[str, tuple[RouteKind, str]] = {}
-        for route in self.tree.routes:
-            key = (route.kind, route.name or "0")
-            name = function_name(*key)
-            titles[name] = key
-            self.current = key[1] if route.kind is RouteKind.REQUEST else ""
-            functions += self._function(name, route)
-            functions += self.extra
-            self.extra = []
-        module = ast.Module(body=functions, type_ignores=[])
-        exec(compile(module, self.file, "exec", dont_inherit=True), self.namespace)  # noqa: S102 (our own code)
+        exec(self.code(), self.namespace)  # noqa: S102 (our own code)
         compiled = {}
-        for name, key in titles.items():
+        for name, key in self.titles.items():
             function = self.namespace[name]
             title = key[0].block + (f"[{key[1]}]" if key[1] != "0" else "")
             function.__code__ = function.__code__.replace(co_name=title, co_qualname=title)
             function.__name__ = function.__qualname__ = title
             compiled[key] = function
         return compiled
+
+    def code(self) -> CodeType:
+        """The whole script as one code object that defines every block."""
+        module = ast.Module(body=self.functions(), type_ignores=[])
+        return compile(module, self.file, "exec", dont_inherit=True)
+
+    def functions(self) -> list[ast.stmt]:
+        """The definitions of all blocks, in the script's order."""
+        functions: list[ast.stmt] = []
+        for route in self.tree.routes:
+            key = (route.kind, route.name or "0")
+            name = function_name(*key)
+            self.titles[name] = key
+            self.current = key[1] if route.kind is RouteKind.REQUEST else ""
+            functions += self._function(name, route)
+            functions += self.extra
+            self.extra = []
+        return functions
 
     # -- building nodes --------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from sipyard.errors import ConfigError
 from sipyard.registry import Modules
 from sipyard.script.check import Checked, read_file, read_text
 from sipyard.script.compile import Compiler
-from sipyard.script.source import Report, Severity
+from sipyard.script.source import Report, Severity, Source
 
 if TYPE_CHECKING:
     from sipyard.context import Context
@@ -65,6 +66,7 @@ def build(checked: Checked) -> Script:
     if not report.is_good:
         first = min(report.errors, key=lambda problem: problem.place)
         raise ConfigError(report.text(notes=False).rstrip(), first.place)
+    _show_lines(report.source)
     compiler = Compiler(checked.tree, report.source.file, report.generation)
     compiled = compiler.compile()
     by_kind: dict[RouteKind, dict[str, Route]] = {kind: {} for kind in RouteKind}
@@ -83,6 +85,13 @@ def build(checked: Checked) -> Script:
         generation=report.generation,
         report=report,
     )
+
+
+def _show_lines(source: Source) -> None:
+    """Let tracebacks and debuggers show the lines that were compiled, whatever becomes of the file (or when
+    there is none), and in whatever encoding it is."""
+    text = source.text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    linecache.cache[source.file] = (len(text), None, text.splitlines(keepends=True), source.file)
 
 
 def _settings(checked: Checked) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from .link import Link
 from .messages import Request
 from .network import Network, StillWaiting
 from .node import Node
+from .recording import RouteRun
 from .server import SipServer
 from .trace import Address, Packet, Trace
 from .transactions import Timers
@@ -52,6 +53,7 @@ __all__ = [
     "OutgoingCall",
     "Packet",
     "Request",
+    "RouteRun",
     "SipServer",
     "StillWaiting",
     "Timeline",

@@ -1,7 +1,8 @@
 """pytest plugin: fixtures for tests of routing on a virtual network.
 
 `network`      a `Network`, closed after the test; its ladder is shown when the test fails.
-`sip_server`   starts a server on it: `sip_server("ser.cfg", address="10.0.0.1:5060")`.
+`sip_server`   starts a server on it: `sip_server("ser.cfg", address="10.0.0.1:5060")`, which keeps what its
+               routes do: `.runs` with attributes, flags and results, `.log` with the script's log lines.
 
 The seed is that of the marker `@pytest.mark.seed(7)`, else of `--sip-seed`, else 0; a failing test reports
 it.
@@ -10,6 +11,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,8 +52,9 @@ def network(request: pytest.FixtureRequest) -> Iterator[Network]:
 
 @pytest.fixture
 def sip_server(network: Network) -> Callable[..., SipServer]:
-    """Starts servers on the test's network: `sip_server(routing, address=…, …)`."""
-    return network.server
+    """Starts servers on the test's network: `sip_server(routing, address=…, …)`. Options are those of
+    `SipServer`; `records` is True unless given."""
+    return partial(network.server, records=True)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +18,7 @@ from sipyard.site import Site
 
 from .clock import Timer
 from .node import Node
+from .recording import Recording, RouteRun
 from .trace import Address
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class SipServer(Node):
     :param modules: loaded modules, for routes written in Python.
     :param settings: settings of the core (`Core.configure`): timers, aliases, limits …
     :param aliases: host names that are this server's own; they are given to the network's names as well.
+    :param records: keep what routes do, for `runs` and `log`.
 
     `engine` and `core` are there to be looked at. Errors in routes are logged as always; `logging` shows
     them.
@@ -54,6 +57,7 @@ class SipServer(Node):
         settings: dict[str, Any] | None = None,
         aliases: Sequence[str] = (),
         advertised: str | None = None,
+        records: bool = False,
     ) -> None:
         super().__init__(network, name, address)
         self.endpoint = OfflineEndpoint(seed=network.dice.getrandbits(63))
@@ -67,6 +71,10 @@ class SipServer(Node):
         self._wake: Timer | None = None
         self.site = _site_of(routing, modules)
         self.site.settings.alias += aliases
+        self._recording: Recording | None = None
+        if records:
+            self._recording = Recording(self.site.routes)
+            self.site = replace(self.site, routes=self._recording)
         resolver = Resolver(NetworkLookup(network), seed=network.dice.getrandbits(32))
         self.engine = self.site.engine(self.core, resolver=resolver)
         for alias in aliases:
@@ -93,6 +101,23 @@ class SipServer(Node):
         """No route waits for anything."""
         return self.engine.is_idle
 
+    @property
+    def runs(self) -> list[RouteRun]:
+        """Every run of a block so far, in the order in which they ended. LookupError without `records`."""
+        return self._recorded.runs
+
+    @property
+    def log(self) -> list[str]:
+        """What the script has logged (`log`, `xlog`), subject to its own `debug`. LookupError without
+        `records`."""
+        return self._recorded.log
+
+    @property
+    def _recorded(self) -> Recording:
+        if self._recording is None:
+            raise LookupError(f"{self.name} keeps no records: start it with records=True")
+        return self._recording
+
     def rpc(self, command: str, *arguments: object) -> Any:
         """Call a management command and return its result; RpcFault when it refuses."""
         return self.network.complete(self.engine.commands.call(command, *arguments))
@@ -104,8 +129,7 @@ class SipServer(Node):
 
     def crash(self) -> None:
         """Vanish at once, without a chance to save anything; the host stays, so peers get ICMP errors."""
-        if self._wake is not None:
-            self._wake.cancel()
+        self._quit()
         self.network.detach(self)
 
     # --- what the network asks ------------------------------------------------------------------------------
@@ -133,8 +157,13 @@ class SipServer(Node):
     def close(self) -> None:
         """The network ends: stop the modules."""
         self.network.complete(self.engine.stop(0.0))
+        self._quit()
+
+    def _quit(self) -> None:
         if self._wake is not None:
             self._wake.cancel()
+        if self._recording is not None:
+            self._recording.close()
 
     def _plan(self) -> None:
         due = self.endpoint.next_timeout()
