@@ -30,6 +30,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, get_args, get_origin
 
+from sipyard.recipes import remembered
+
 if TYPE_CHECKING:
     from sipyard.context import Context
 
@@ -275,6 +277,28 @@ class RouteNameKind:
         return self.convert(value, loading)
 
 
+@remembered
+def text_reader(read: Callable[[Context], str | int | None]) -> Callable[[Context], str | None]:
+    """Reads the same as a text."""
+
+    def converted(msg: Context) -> str | None:
+        found = read(msg)
+        return found if found is None or isinstance(found, str) else str(found)
+
+    return converted
+
+
+@remembered
+def number_reader(read: Callable[[Context], str | int | None]) -> Callable[[Context], int | None]:
+    """Reads the same as a number; a text that is none counts as missing."""
+
+    def converted(msg: Context) -> int | None:
+        found = read(msg)
+        return found if found is None or isinstance(found, int) else number_of(str(found))
+
+    return converted
+
+
 @dataclass(frozen=True, slots=True)
 class DynamicKind:
     inner: Kind
@@ -288,15 +312,8 @@ class DynamicKind:
         if not isinstance(value, str) or not self._is_read(value, loading):
             return self.inner.convert(value, loading)
         read = loading.reader(value)
-        wanted = str if isinstance(self.inner, TextKind) else int
-
-        def converted(msg: Context) -> str | int | None:
-            found = read(msg)
-            if found is None or isinstance(found, wanted):
-                return found
-            return str(found) if wanted is str else number_of(str(found))
-
-        return Runtime(value, converted, self.optional)
+        is_text = isinstance(self.inner, TextKind)
+        return Runtime(value, text_reader(read) if is_text else number_reader(read), self.optional)
 
     @staticmethod
     def _is_read(value: str, loading: Loading) -> bool:

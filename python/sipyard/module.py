@@ -421,6 +421,17 @@ def _function(attribute: str, method: Callable[..., Any], mark: _FunctionMark) -
     )
 
 
+def argument_of(cls: type[Module], attribute: str, number: int, value: str | int, loading: Loading) -> Any:
+    """What a module's function receives for what a script writes as an argument; numbers count from 1.
+
+    :raises ArgumentError: it does not fit. LookupError: there is no such function or argument.
+    """
+    for declared in (each for variants in cls.variants.values() for each in variants):
+        if declared.attribute == attribute:
+            return declared.kinds[number - 1].convert(value, loading)
+    raise LookupError(f"module {cls.name} has no function {attribute}")
+
+
 def check_class(candidate: object, name: str) -> type[Module]:
     """A class found under `name`, or ConfigError saying what is wrong with it."""
     if not (isinstance(candidate, type) and issubclass(candidate, Module)):

@@ -55,9 +55,15 @@ def _mark(function: F, kind: RouteKind, name: str | None) -> F:
     return function
 
 
-def request_route(function: F) -> F:
-    """The main route: every request."""
-    return _mark(function, RouteKind.REQUEST, None)
+@overload
+def request_route(given: F) -> F: ...
+@overload
+def request_route(given: str) -> Callable[[F], F]: ...
+def request_route(given: Any) -> Any:
+    """The main route: every request. With a name: a further one, for modules that run a route by its name."""
+    if isinstance(given, str):
+        return lambda function: _mark(function, RouteKind.REQUEST, given)
+    return _mark(given, RouteKind.REQUEST, None)
 
 
 def reply_route(function: F) -> F:
@@ -146,18 +152,19 @@ class PythonRoutes:
         return found
 
     def _add(self, mark: _Mark, function: RouteFunction) -> None:
-        if mark.kind is RouteKind.REQUEST:
+        if mark.kind is RouteKind.REQUEST and mark.name is None:
             main: Any = function  # its result is not looked at: spare the wrapper
             self.main = main
             return
         route = _with_result(function)
         if mark.name is None:
             if mark.kind is RouteKind.ONREPLY:
-                self.onreply = route
+                self.onreply = self.onreply_named["0"] = route
             else:
                 self.onsend = route
             return
         tables = {
+            RouteKind.REQUEST: self.routes,
             RouteKind.FAILURE: self.failure,
             RouteKind.ONREPLY: self.onreply_named,
             RouteKind.BRANCH: self.branch,

@@ -7,6 +7,7 @@ import click
 from sipyard import __version__
 from sipyard.cli.check import check
 from sipyard.cli.run import run
+from sipyard.cli.translate import translate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,5 +16,5 @@ def main() -> None:
     """SIP Express Router anew: registrar, redirect server and proxy."""
 
 
-for _verb in (run, check):
+for _verb in (run, check, translate):
     main.add_command(_verb)

@@ -13,7 +13,8 @@ from sipyard.arguments import (
     near,
     number_of,
 )
-from sipyard.module import Function, Module
+from sipyard.module import Function, Module, argument_of
+from sipyard.recipes import Recipe
 from sipyard.registry import Modules, available
 from sipyard.script import knowledge, runtime
 from sipyard.script.conditions import attribute_name
@@ -59,6 +60,7 @@ class Calls:
 
     def _function(self, call: Call, module: Module, function: Function) -> Snippet:
         constants: dict[str, object] = {"f": getattr(module, function.attribute)}
+        written: dict[str, Recipe] = {}
         texts: list[str] = []
         guards: list[str] = []
         for number, (argument, kind) in enumerate(zip(call.arguments, function.kinds, strict=False), 1):
@@ -67,6 +69,9 @@ class Calls:
                 return _NOTHING
             name = f"a{number}"
             constants[name] = value[0] if not isinstance(value[0], Runtime) else value[0].read
+            if type(value[0]) not in (int, str, bool, Runtime):
+                recipe = (type(module), function.attribute, number, argument.value, self.loading)
+                written[name] = Recipe(argument_of, recipe)
             if isinstance(value[0], Runtime):
                 if value[0].optional:
                     texts.append(f"{name}(msg)")
@@ -84,7 +89,7 @@ class Calls:
         returns = {int: "int", bool: "bool"}.get(function.returns, "none")
         if guards and returns == "none":
             code, returns = f"(-1 if {code} == -1 else 1)", "int"
-        return Snippet(code, constants, returns)  # type: ignore[arg-type]  # one of the three literals
+        return Snippet(code, constants, returns, written=written)  # type: ignore[arg-type]  # one of three
 
     def _convert(self, call: Call, argument: Argument, kind: Kind, number: int) -> tuple[object] | None:
         """The converted value in a tuple, or None when it was wrong."""

@@ -6,7 +6,7 @@ result holds all that the compiler needs; a script with errors has a report but 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sipyard.arguments import ArgumentError, Generation, Loading, RouteKind, near
 from sipyard.attributes import ALL_VALUES, Scope
 from sipyard.errors import Place
+from sipyard.recipes import note
 from sipyard.registry import Modules, available
 from sipyard.script import knowledge
 from sipyard.script.calls import Calls
@@ -93,7 +94,7 @@ def read_text(
     loading = Loading(decided)
     loading.routes = route_names(tree)
     declarations = Declarations(findings, tree, modules, loading)
-    loading.reader = _reader_of(modules, declarations.missing)
+    loading.reader = reader_of(modules, declarations.missing)
     settings = declarations.check()
     Checker(findings, tree, modules, loading, declarations.missing).check()
     report = Report(source, findings.problems, decided, reason)
@@ -108,7 +109,7 @@ def route_names(tree: Tree) -> dict[RouteKind, set[str]]:
     return names
 
 
-def _reader_of(modules: Modules, missing: set[str]) -> Callable[[str], _Read]:
+def reader_of(modules: Modules, missing: Collection[str] = ()) -> Callable[[str], _Read]:
     """What `"$attr"` and `"@select"` in arguments and conditions read. Selects of `missing` modules read as
     missing: the module itself has been reported."""
     from sipyard.formats import attribute_reader
@@ -122,6 +123,11 @@ def _reader_of(modules: Modules, missing: set[str]) -> Callable[[str], _Read]:
         return None
 
     def reader(text: str) -> _Read:
+        made = read_of(text)
+        note(made, reader_of, text)
+        return made
+
+    def read_of(text: str) -> _Read:
         if text.lower() in ("$?", "$retcode"):
             return lambda msg: msg.retcode
         if text[0] == "$":

@@ -121,16 +121,21 @@ class Compiler:
 
     def functions(self) -> list[ast.stmt]:
         """The definitions of all blocks, in the script's order."""
-        functions: list[ast.stmt] = []
-        for route in self.tree.routes:
-            key = (route.kind, route.name or "0")
-            name = function_name(*key)
-            self.titles[name] = key
-            self.current = key[1] if route.kind is RouteKind.REQUEST else ""
-            functions += self._function(name, route)
-            functions += self.extra
-            self.extra = []
-        return functions
+        return [definition for route in self.tree.routes for definition in self.block(route)]
+
+    def block(self, route: Route) -> list[ast.stmt]:
+        """The definition of a block, and of those nested in its conditions."""
+        key = (route.kind, route.name or "0")
+        name = self.name_of(*key)
+        self.titles[name] = key
+        self.current = key[1] if route.kind is RouteKind.REQUEST else ""
+        definitions = self._function(name, route) + self.extra
+        self.extra = []
+        return definitions
+
+    def name_of(self, kind: RouteKind, name: str) -> str:
+        """The identifier of a block."""
+        return function_name(kind, name)
 
     # -- building nodes --------------------------------------------------------------------------------------
 
@@ -259,7 +264,7 @@ class Compiler:
     def _route_value(self, call: RouteCall) -> ast.expr:
         depth = ", depth + 1" if self.current in self.recursive else ""
         depth = depth if call.name in self.recursive else ""
-        return self._value(f"await {function_name(RouteKind.REQUEST, call.name)}(msg{depth})", call.place)
+        return self._value(f"await {self.name_of(RouteKind.REQUEST, call.name)}(msg{depth})", call.place)
 
     def _route_call(self, call: RouteCall, tail: bool) -> list[ast.stmt]:
         value, place = self._route_value(call), call.place

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sipyard.arguments import ArgumentError, Loading, RouteKind, number_of
 from sipyard.attributes import ALL_VALUES, Name
+from sipyard.recipes import note
 from sipyard.regex import Regex
 from sipyard.script import runtime
 from sipyard.script.snippets import Snippet
@@ -86,11 +87,7 @@ class Conditions:
     def bits(self, node: BitTest) -> Snippet:
         mask = node.mask
         right: runtime.Reader
-        if mask.kind == "number":
-            number = int(mask.value)
-            right = lambda msg: number  # noqa: E731
-        else:
-            right = self.reader(mask)
+        right = runtime.constant(int(mask.value)) if mask.kind == "number" else self.reader(mask)
         return Snippet("a(msg)", {"a": runtime.bits(self.reader(node.attribute), node.operator, right)})
 
     def compare(self, node: Compare, kind: RouteKind) -> Snippet:
@@ -156,7 +153,8 @@ class Conditions:
             hint = self._near(upper, runtime.METHODS)
             self.findings.warning(f"{text} is not a method that SIP defines", right.place, hint)
         code = "(_m := msg.message.method) == a or _m not in METHODS and _m.upper() == a"
-        return Snippet(f"not ({code})" if operator == "!=" else f"({code})", {"a": upper})
+        plain = "not is_method(msg, a)" if operator == "!=" else "is_method(msg, a)"
+        return Snippet(f"not ({code})" if operator == "!=" else f"({code})", {"a": upper}, plain=plain)
 
     def _two_fields(self, field: FieldType, operator: str, right: Operand) -> Snippet:
         other = _FIELDS[str(right.value)]
@@ -240,7 +238,7 @@ class Conditions:
     def reader(self, operand: Operand, *, newest: bool = False) -> runtime.Reader:
         """Reads an attribute or select; one that cannot be read is reported and reads as missing."""
         if operand.kind == "retcode":
-            return lambda msg: msg.retcode
+            return runtime.retcode
         try:
             if operand.kind == "select":
                 return self.loading.reader(str(operand.value))
@@ -272,8 +270,7 @@ class Conditions:
             if number is None:
                 self._bad(right, f"{operator} compares numbers")
             value = number or 0
-        constant = value
-        return _closure(runtime.ordered(left, operator, lambda msg: constant))
+        return _closure(runtime.ordered(left, operator, runtime.constant(value)))
 
     def _reader_compare(
         self, left_of: Callable[[str], runtime.Reader], operator: str, right: Operand
@@ -285,7 +282,7 @@ class Conditions:
             read = _field_reader(_FIELDS[str(right.value)].code)
         elif right.kind == "network":
             text = runtime.canonical_ip(str(right.value)) or str(right.value)
-            read = lambda msg: text  # noqa: E731
+            read = runtime.constant(text)
         else:
             self._bad(
                 right,
@@ -355,6 +352,7 @@ def _closure(test: runtime.Test) -> Snippet:
 def _field_reader(code: str) -> runtime.Reader:
     """A reader from a field's code; the codes are the table's own."""
     read: runtime.Reader = eval(f"lambda msg: {code}", vars(runtime))  # noqa: S307 (our own table)
+    note(read, _field_reader, code)
     return read
 
 

@@ -153,3 +153,19 @@ def _stray(source: Source, findings: Findings, at: int, tokens: list[Token]) -> 
     }
     findings.error(f"{char!r} means nothing here", source.place(at, at + 1), hints.get(char))
     return at + 1
+
+
+def comments(text: str) -> list[tuple[int, int]]:
+    """Where the comments of a script are: offsets of start and end, in order."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    while at < len(text):
+        match = _SCAN.match(text, at)
+        end = at + 1 if match is None else match.end()
+        if match is not None and match.lastgroup == "block":
+            end = _comment_end(text, at)
+            end = len(text) if end < 0 else end
+        if match is not None and match.lastgroup in ("line", "block"):
+            found.append((at, end))
+        at = end
+    return found

@@ -80,7 +80,7 @@ def build(checked: Checked) -> Script:
         failure=by_kind[RouteKind.FAILURE],
         onreply_named=by_kind[RouteKind.ONREPLY],
         branch=by_kind[RouteKind.BRANCH],
-        settings=_settings(checked),
+        settings=settings_of(checked),
         modules=checked.modules,
         generation=report.generation,
         report=report,
@@ -94,7 +94,7 @@ def _show_lines(source: Source) -> None:
     linecache.cache[source.file] = (len(text), None, text.splitlines(keepends=True), source.file)
 
 
-def _settings(checked: Checked) -> dict[str, Any]:
+def settings_of(checked: Checked) -> dict[str, Any]:
     """What was written, and the log threshold, whose default depends on the generation."""
     settings = checked.settings
     written: dict[str, Any] = {name: settings.values.get(name) for name in settings.written}
@@ -105,4 +105,4 @@ def _settings(checked: Checked) -> dict[str, Any]:
     return written
 
 
-__all__ = ["Route", "Script", "Severity", "build", "load_script", "load_text"]
+__all__ = ["Route", "Script", "Severity", "build", "load_script", "load_text", "settings_of"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from sipyard.arguments import ArgumentError, number_of
 from sipyard.attributes import ALL_VALUES, Attribute, Name, Value
 from sipyard.errors import ScriptError
+from sipyard.recipes import remembered
 from sipyard.regex import Regex
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ FOR_ROUTES = frozenset(
         "ScriptExit",
         "stop",
         "carry",
+        "done",
         "keep",
         "too_deep",
         "assign",
@@ -47,6 +49,7 @@ FOR_ROUTES = frozenset(
         "assign_result",
         "assign_all",
         "is_host",
+        "is_method",
         "sending_ip",
         "sending_port",
         "sending_protocol",
@@ -100,6 +103,7 @@ def too_deep(name: str) -> NoReturn:
 # -- attributes ----------------------------------------------------------------------------------------------
 
 
+@remembered
 def single(name: Name) -> Reader:
     """The value for a comparison: None when it is missing, or has several values and no index was written."""
 
@@ -120,11 +124,24 @@ def single(name: Name) -> Reader:
     return read
 
 
+@remembered
+def constant(value: Value) -> Reader:
+    """Reads the same from every message."""
+    return lambda msg: value
+
+
+def retcode(msg: Context) -> int:
+    """Reads `$?`."""
+    return msg.retcode
+
+
+@remembered
 def is_true(read: Reader) -> Test:
     """An attribute or select as a condition: there, and neither empty nor 0."""
     return lambda msg: bool(read(msg))
 
 
+@remembered
 def bits(read: Reader, operator: str, mask: Reader) -> Test:
     """`$a & n`, `$a | n`."""
 
@@ -145,10 +162,9 @@ def assign(msg: Context, name: Name, value: Value | None) -> int:
     return 1
 
 
-def forget(msg: Context, name: Name) -> None:
-    """What comes before the right side of `$x = …` is evaluated."""
-    if msg.has_attributes:
-        msg.attributes.delete(name)
+def forget(msg: Context, name: Name) -> int:
+    """What comes before the right side of `$x = …` is evaluated. How many values went."""
+    return msg.attributes.delete(name) if msg.has_attributes else 0
 
 
 def assign_select(msg: Context, name: Name, value: Value | None) -> int:
@@ -170,6 +186,7 @@ def assign_all(msg: Context, name: Name, source: Name) -> int:
     return 1 if values else -1
 
 
+@remembered
 def avp_flag(action: str, name: Name, mask: int) -> Callable[[Context], int]:
     """setavpflag, resetavpflag, isavpflagset on the values that the name selects."""
 
@@ -186,6 +203,12 @@ def avp_flag(action: str, name: Name, mask: int) -> Callable[[Context], int]:
     return change
 
 
+def done(function: Callable[..., object], *arguments: object) -> int:
+    """A function that returns nothing, where a result is asked for: it counts as 1."""
+    function(*arguments)
+    return 1
+
+
 # -- comparisons ---------------------------------------------------------------------------------------------
 
 
@@ -193,6 +216,7 @@ def _number(value: Value | None) -> int | None:
     return value if isinstance(value, int) or value is None else number_of(value)
 
 
+@remembered
 def equals(read: Reader, wanted: Value) -> Test:
     """`left == constant`: texts in any case, a text that should be a number as one."""
     if isinstance(wanted, int):
@@ -206,6 +230,7 @@ def equals(read: Reader, wanted: Value) -> Test:
     return test
 
 
+@remembered
 def equals_reader(left: Reader, right: Reader) -> Test:
     """`left == right`, both read from the message."""
 
@@ -222,11 +247,13 @@ def equals_reader(left: Reader, right: Reader) -> Test:
     return test
 
 
+@remembered
 def negated(test: Test) -> Test:
     """`!=`: true also when something is missing."""
     return lambda msg: not test(msg)
 
 
+@remembered
 def matches(read: Reader, regex: Regex) -> Test:
     """`left =~ constant`."""
     search = regex.search
@@ -246,6 +273,7 @@ def _regex(pattern: str) -> Regex | None:
         return None
 
 
+@remembered
 def matches_reader(left: Reader, right: Reader) -> Test:
     """`left =~ $pattern`: a pattern that is none matches nothing."""
 
@@ -265,6 +293,7 @@ _ORDERS: dict[str, Callable[[int, int], bool]] = {
 }
 
 
+@remembered
 def ordered(left: Reader, operator: str, right: Reader) -> Test:
     """`left < right` and so on, as numbers; false when one is missing or no number."""
     compare = _ORDERS[operator]
@@ -274,6 +303,12 @@ def ordered(left: Reader, operator: str, right: Reader) -> Test:
         return one is not None and other is not None and compare(one, other)
 
     return test
+
+
+def is_method(msg: Context, name: str) -> bool:
+    """`method == NAME`: in any case, as in SER. `name` is in upper case."""
+    method = msg.message.method
+    return method == name or (method not in METHODS and method.upper() == name)
 
 
 # -- addresses -----------------------------------------------------------------------------------------------
@@ -289,6 +324,7 @@ def canonical_ip(text: str) -> str | None:
     return f"::ffff:{mapped}" if mapped else str(address)
 
 
+@remembered
 def network(text: str) -> Callable[[str], bool]:
     """Whether an address lies in `net/bits` or `net/mask`. ValueError when the text is no network."""
     net = ipaddress.ip_network(text.strip("[]"), strict=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sipyard.recipes import Recipe
+
 
 @dataclass(slots=True)
 class Snippet:
@@ -13,8 +15,13 @@ class Snippet:
     int     SER's result (0 stops the script)         core   SER's result, never 0
     truth   a condition's truth value                 none   nothing (taken as 1)
     bool    a function's truth value (1 or -1)
+
+    For `sipyard translate`: `plain` is the same where `code` is written for speed, `written` says how
+    constants that are no literals were made.
     """
 
     code: str
     constants: dict[str, object] = field(default_factory=dict)
     returns: Literal["int", "core", "truth", "bool", "none"] = "truth"
+    plain: str = ""
+    written: dict[str, Recipe] = field(default_factory=dict)

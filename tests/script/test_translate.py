@@ -1,0 +1,264 @@
+"""Scripts translated to Python: readable, typed, and the same to the byte on the wire."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sipyard.arguments import Loading
+from sipyard.errors import ConfigError
+from sipyard.script import check_file
+from sipyard.script.check import read_text
+from sipyard.script.translate import translate, translate_file
+from sipyard.site import Site
+from sipyard.testing import Network, UserAgent
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("tests/script/configs", "examples", "examples/testing", "benches/sipyard", "tests/callflows")
+SCRIPTS = [
+    path
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).glob("*.cfg"))
+    if check_file(path).is_good  # of the acceptance scripts those whose modules are there
+]
+ODD = ROOT / "tests" / "script" / "translated" / "odd.cfg"
+IDS = [f"{path.parent.name}/{path.name}" for path in [*SCRIPTS, ODD]]
+METHODS = ("MESSAGE", "OPTIONS", "SUBSCRIBE", "INFO", "NOTIFY", "BYE", "register")
+DOMAINS = ("10.0.0.1", "example.com", "198.51.100.9", "elsewhere.example")
+
+
+def test_there_are_enough_scripts() -> None:
+    assert len(SCRIPTS) >= 9, IDS
+
+
+@cache
+def translation(script: Path, folder: Path) -> Path:
+    """The script's translation as a file."""
+    made = folder / f"{script.parent.name}_{script.stem}.py".replace("-", "_")
+    made.write_text(translate_file(script), "utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("translated")
+
+
+# -- the same on the wire ------------------------------------------------------------------------------------
+
+
+class Scenario:
+    """Phones that register, call, give up, refuse and send odd requests, all drawn from one seed."""
+
+    def __init__(self, routing: Path, seed: int) -> None:
+        self.dice = random.Random(f"scenario {seed}")
+        self.network = Network(seed, latency=0.01, jitter=0.02, loss=self.dice.choice((0.0, 0.0, 0.2)))
+        site = Site.load(routing)
+        for module in site.modules:
+            if "db_mode" in module.parameters:  # memory: no real disk in virtual time
+                module.set_parameter("db_mode", 0, Loading())
+        self.server = self.network.server(site, aliases=["example.com"], records=True)
+        self.phones: list[UserAgent] = []
+
+    def run(self) -> tuple[bytes, list[str]]:
+        """Everything that went over the wire, and what the script logged."""
+        with self.network as network:
+            for name in ("alice", "bob", "carol", "voicemail"):
+                phone = network.user_agent(name, proxy=self.server, aor=f"sip:{name}@example.com")
+                phone.on_call(self._behave)
+                self.phones.append(phone)
+                if self.dice.random() < 0.8:
+                    phone.register()
+            network.user_agent("counter", "192.0.2.20:5060").rejects(486)
+            for _ in range(self.dice.randint(4, 12)):
+                network.after(self.dice.uniform(1, 8), self._act)
+            network.run(60)
+            return network.trace.to_bytes(), self.server.log
+
+    def _behave(self, call) -> None:  # type: ignore[no-untyped-def]
+        if self.dice.random() < 0.2:
+            return
+        call.ring(after=self.dice.choice((0.0, 0.5)))
+        if self.dice.random() < 0.5:
+            call.answer(after=self.dice.uniform(0.1, 4))
+        else:
+            call.reject(self.dice.choice((302, 404, 408, 480, 486, 487, 503, 603)), after=1)
+
+    def _uri(self) -> str:
+        user = self.dice.choice(("alice", "bob", "carol", "nobody", "12", "9001", "+49301234"))
+        return f"sip:{user}@{self.dice.choice(DOMAINS)}"
+
+    def _act(self) -> None:
+        phone, dice = self.dice.choice(self.phones), self.dice
+        routes = dice.choice(([], [], ["<sip:10.0.0.1;lr>"], ["<sip:10.0.0.1;lr>", "<sip:198.51.100.9;lr>"]))
+        forwards = dice.choice((70, 70, 70, 1, 0))
+        if dice.random() < 0.6:
+            call = phone.invite(self._uri(), routes=routes, max_forwards=forwards)
+            if dice.random() < 0.3:
+                call.cancel(after=dice.uniform(0.1, 3))
+            if dice.random() < 0.6:
+                call.hang_up(after=dice.uniform(3, 9))
+        else:
+            headers = dice.choice(({}, {"Subject": "a+b"}, {"Contact": "<sip:x@192.0.2.99>;expires=60"}))
+            method = dice.choice(METHODS)
+            phone.request(method, self._uri(), headers, b"x", routes=routes, max_forwards=forwards)
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, ODD], ids=IDS)
+def test_original_and_translation_give_the_same_traces(script: Path, folder: Path) -> None:
+    python = translation(script, folder)
+
+    @settings(max_examples=25, deadline=None, database=None, derandomize=True)
+    @given(st.integers(0, 1_000_000))
+    def same(seed: int) -> None:
+        original, copy = Scenario(script, seed).run(), Scenario(python, seed).run()
+        assert len(original[0]) > 1000
+        assert original == copy
+
+    same()
+
+
+def test_a_difference_would_be_seen(tmp_path: Path) -> None:
+    """The property can fail: another reason phrase is another trace."""
+    script = tmp_path / "one.cfg"
+    script.write_text('loadmodule "sl"\nroute {\n  sl_reply("404", "Not Found");\n}\n')
+    python = tmp_path / "one.py"
+    python.write_text(translate_file(script).replace("Not Found", "Not There"))
+    assert Scenario(script, 1).run()[0] != Scenario(python, 1).run()[0]
+
+
+# -- readable and typed --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> dict[str, str]:
+    """What the command prints for every script, by file name."""
+    outputs = {}
+    for number, script in enumerate([*SCRIPTS, ODD]):
+        command = [sys.executable, "-m", "sipyard.cli", "translate", str(script)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        outputs[f"printed_{number}.py"] = done.stdout
+    for name, text in outputs.items():
+        (folder / name).write_text(text, "utf-8")
+    return outputs
+
+
+def test_it_passes_mypy_strict(folder: Path, printed: dict[str, str]) -> None:
+    config = folder / "mypy.ini"
+    config.write_text("[mypy]\nstrict = True\n[mypy-re2]\nignore_missing_imports = True\n")
+    cache = folder / "mypy_cache"
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--config-file",
+        str(config),
+        "--cache-dir",
+        str(cache),
+        *printed,
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_is_formatted(folder: Path, printed: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--check", *printed]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, ODD], ids=IDS)
+def test_every_comment_is_kept(script: Path, folder: Path) -> None:
+    """Each, word for word and in a comment."""
+    python = translation(script, folder).read_text("utf-8")
+    kept = " ".join(" ".join(line.partition("#")[2].split()) for line in python.splitlines() if "#" in line)
+    text = script.read_text("utf-8")
+    from sipyard.script.lexer import comments
+
+    for start, end in comments(text):
+        for line in text[start:end].removesuffix("*/").splitlines():
+            assert " ".join(line.strip().lstrip("#/*").split()) in kept
+
+
+def test_what_it_looks_like() -> None:
+    text = """route {
+	# Only ours.
+	if (!uri == myself) {
+		sl_reply("403", "Relaying Denied"); # says why
+		drop;
+	}
+
+	$f.seen = @from.uri.user;
+	if (method == "INVITE" && $f.seen == "bob") route(RELAY);
+}
+# On it goes.
+route[RELAY] {
+	if (!t_relay()) sl_reply_error();
+}
+"""
+    loads = 'loadmodule "sl"\nloadmodule "tm"\n'
+    made = translate(read_text(loads + text, "small.cfg"))
+    routes = made[made.index("@request_route") :]
+    assert (
+        routes
+        == """@request_route
+async def main(msg: Context) -> int:
+    # Only ours.
+    if not msg.core.is_myself_uri(msg.request_uri):
+        # says why
+        sl.sl_reply(msg, 403, 'Relaying Denied')
+        return EXIT
+
+    forget(msg, f_seen)
+    assign_select(msg, f_seen, from_uri_user(msg))
+    if is_method(msg, 'INVITE') and f_seen_value_is_bob(msg):
+        return await route_relay(msg)
+    else:
+        return 1
+
+
+# On it goes.
+async def route_relay(msg: Context) -> int:
+    result = await tm.t_relay(msg)
+    if result < 0:
+        return sl.sl_reply_error(msg) or EXIT
+    elif result == 0:
+        return EXIT
+    else:
+        return 1
+"""
+    )
+
+
+def test_a_bad_script_is_not_translated() -> None:
+    with pytest.raises(ConfigError, match="nonsense"):
+        translate(read_text("route {\n nonsense();\n}\n"))
+    with pytest.raises(ConfigError, match="no main"):
+        translate(read_text("onreply_route {\n drop;\n}\n"))
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "bad.cfg").write_text("route {\n nonsense();\n}\n")
+    command = [sys.executable, "-m", "sipyard.cli", "translate", "bad.cfg"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "bad.cfg:2:2: error: function nonsense is not known" in done.stderr
+
+
+def test_it_runs(tmp_path: Path) -> None:
+    """`-o` writes a file that `sipyard check` accepts."""
+    made = tmp_path / "routes.py"
+    for words in (["translate", str(ROOT / "examples/ser.cfg"), "-o", str(made)], ["check", str(made)]):
+        command = [sys.executable, "-m", "sipyard.cli", *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "async def main(msg: Context) -> int:" in made.read_text()
