@@ -203,6 +203,15 @@ class Attributes:
             if scope in (Scope.URI, Scope.USER):
                 yield from ((track, scope, one) for one in stored if one.flags & mask)
 
+    def shown(self) -> dict[str, str]:
+        """The message's own attributes as a person reads them: `$f.name` to its values, oldest first."""
+        found: dict[str, list[str]] = {}
+        for (track, scope), stored in self._lists.items():
+            for one in stored if scope in (Scope.URI, Scope.USER) else ():
+                name = str(Name(one.name, track, None if scope is Scope.URI else scope))
+                found.setdefault(name, []).append(repr(one.value))
+        return {name: ", ".join(values) for name, values in found.items()}
+
     def copy(self) -> Attributes:
         """The same attributes, to be changed independently."""
         other = Attributes(self.global_list)

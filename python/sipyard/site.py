@@ -39,7 +39,7 @@ class Site:
         if Path(path).suffix == ".py":
             found = load_routes(path)
             return cls(str(path), found.routes, found.modules, Settings.of(found.settings))
-        return cls._of_script(str(path), load_script(path))
+        return cls.of_script(str(path), load_script(path))
 
     @classmethod
     def of_text(cls, text: str, name: str = "<script>") -> Site:
@@ -47,10 +47,11 @@ class Site:
 
         :raises ConfigError: it cannot be loaded.
         """
-        return cls._of_script(name, load_text(text, name))
+        return cls.of_script(name, load_text(text, name))
 
     @classmethod
-    def _of_script(cls, name: str, script: Script) -> Site:
+    def of_script(cls, name: str, script: Script) -> Site:
+        """A script that has been compiled."""
         return cls(name, script, script.modules, Settings.of(script.settings))
 
     def engine(self, core: Core, *, resolver: Resolver | None = None, **options: Any) -> Engine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 from functools import cache
@@ -12,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sipyard.arguments import Loading
 from sipyard.errors import ConfigError
 from sipyard.script import check_file
 from sipyard.script.check import read_text
 from sipyard.script.translate import translate, translate_file
 from sipyard.site import Site
-from sipyard.testing import Network, UserAgent
+
+from .scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("tests/script/configs", "examples", "examples/testing", "benches/sipyard", "tests/callflows")
@@ -30,8 +29,11 @@ SCRIPTS = [
 ]
 ODD = ROOT / "tests" / "script" / "translated" / "odd.cfg"
 IDS = [f"{path.parent.name}/{path.name}" for path in [*SCRIPTS, ODD]]
-METHODS = ("MESSAGE", "OPTIONS", "SUBSCRIBE", "INFO", "NOTIFY", "BYE", "register")
-DOMAINS = ("10.0.0.1", "example.com", "198.51.100.9", "elsewhere.example")
+
+
+def scenario(routing: Path, seed: int) -> tuple[bytes, list[str]]:
+    """What went over the wire and was logged."""
+    return Scenario(Site.load(routing), seed).run()
 
 
 def test_there_are_enough_scripts() -> None:
@@ -54,63 +56,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # -- the same on the wire ------------------------------------------------------------------------------------
 
 
-class Scenario:
-    """Phones that register, call, give up, refuse and send odd requests, all drawn from one seed."""
-
-    def __init__(self, routing: Path, seed: int) -> None:
-        self.dice = random.Random(f"scenario {seed}")
-        self.network = Network(seed, latency=0.01, jitter=0.02, loss=self.dice.choice((0.0, 0.0, 0.2)))
-        site = Site.load(routing)
-        for module in site.modules:
-            if "db_mode" in module.parameters:  # memory: no real disk in virtual time
-                module.set_parameter("db_mode", 0, Loading())
-        self.server = self.network.server(site, aliases=["example.com"], records=True)
-        self.phones: list[UserAgent] = []
-
-    def run(self) -> tuple[bytes, list[str]]:
-        """Everything that went over the wire, and what the script logged."""
-        with self.network as network:
-            for name in ("alice", "bob", "carol", "voicemail"):
-                phone = network.user_agent(name, proxy=self.server, aor=f"sip:{name}@example.com")
-                phone.on_call(self._behave)
-                self.phones.append(phone)
-                if self.dice.random() < 0.8:
-                    phone.register()
-            network.user_agent("counter", "192.0.2.20:5060").rejects(486)
-            for _ in range(self.dice.randint(4, 12)):
-                network.after(self.dice.uniform(1, 8), self._act)
-            network.run(60)
-            return network.trace.to_bytes(), self.server.log
-
-    def _behave(self, call) -> None:  # type: ignore[no-untyped-def]
-        if self.dice.random() < 0.2:
-            return
-        call.ring(after=self.dice.choice((0.0, 0.5)))
-        if self.dice.random() < 0.5:
-            call.answer(after=self.dice.uniform(0.1, 4))
-        else:
-            call.reject(self.dice.choice((302, 404, 408, 480, 486, 487, 503, 603)), after=1)
-
-    def _uri(self) -> str:
-        user = self.dice.choice(("alice", "bob", "carol", "nobody", "12", "9001", "+49301234"))
-        return f"sip:{user}@{self.dice.choice(DOMAINS)}"
-
-    def _act(self) -> None:
-        phone, dice = self.dice.choice(self.phones), self.dice
-        routes = dice.choice(([], [], ["<sip:10.0.0.1;lr>"], ["<sip:10.0.0.1;lr>", "<sip:198.51.100.9;lr>"]))
-        forwards = dice.choice((70, 70, 70, 1, 0))
-        if dice.random() < 0.6:
-            call = phone.invite(self._uri(), routes=routes, max_forwards=forwards)
-            if dice.random() < 0.3:
-                call.cancel(after=dice.uniform(0.1, 3))
-            if dice.random() < 0.6:
-                call.hang_up(after=dice.uniform(3, 9))
-        else:
-            headers = dice.choice(({}, {"Subject": "a+b"}, {"Contact": "<sip:x@192.0.2.99>;expires=60"}))
-            method = dice.choice(METHODS)
-            phone.request(method, self._uri(), headers, b"x", routes=routes, max_forwards=forwards)
-
-
 @pytest.mark.parametrize("script", [*SCRIPTS, ODD], ids=IDS)
 def test_original_and_translation_give_the_same_traces(script: Path, folder: Path) -> None:
     python = translation(script, folder)
@@ -118,7 +63,7 @@ def test_original_and_translation_give_the_same_traces(script: Path, folder: Pat
     @settings(max_examples=25, deadline=None, database=None, derandomize=True)
     @given(st.integers(0, 1_000_000))
     def same(seed: int) -> None:
-        original, copy = Scenario(script, seed).run(), Scenario(python, seed).run()
+        original, copy = scenario(script, seed), scenario(python, seed)
         assert len(original[0]) > 1000
         assert original == copy
 
@@ -131,7 +76,7 @@ def test_a_difference_would_be_seen(tmp_path: Path) -> None:
     script.write_text('loadmodule "sl"\nroute {\n  sl_reply("404", "Not Found");\n}\n')
     python = tmp_path / "one.py"
     python.write_text(translate_file(script).replace("Not Found", "Not There"))
-    assert Scenario(script, 1).run()[0] != Scenario(python, 1).run()[0]
+    assert scenario(script, 1)[0] != scenario(python, 1)[0]
 
 
 # -- readable and typed --------------------------------------------------------------------------------------

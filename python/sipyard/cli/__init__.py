@@ -6,6 +6,7 @@ import click
 
 from sipyard import __version__
 from sipyard.cli.check import check
+from sipyard.cli.explain import explain
 from sipyard.cli.run import run
 from sipyard.cli.translate import translate
 
@@ -16,5 +17,5 @@ def main() -> None:
     """SIP Express Router anew: registrar, redirect server and proxy."""
 
 
-for _verb in (run, check, translate):
+for _verb in (run, check, explain, translate):
     main.add_command(_verb)

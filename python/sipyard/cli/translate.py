@@ -24,6 +24,8 @@ def translate(file: Path, output: Path | None, ser: str | None) -> None:
 
     generations = {"0.9": Generation.SER_0_9, "2.0": Generation.SER_2_0}
     try:
+        if file.suffix == ".py":
+            raise ConfigError(f"{file} is a routes file; translate reads scripts in SER's language")
         source = _laid_out(translate_file(file, generations.get(ser or "")))
     except ConfigError as error:
         complain(error)

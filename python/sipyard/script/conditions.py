@@ -356,5 +356,10 @@ def _field_reader(code: str) -> runtime.Reader:
     return read
 
 
+def field_reader(name: str) -> Callable[[Context], object]:
+    """What reads a field (`method`, `src_ip`, `msg:len` …). KeyError for a name that is none."""
+    return _field_reader(_FIELDS[name].code)
+
+
 def _int_reader(code: str) -> Callable[[Context], int | str | None]:
     return _field_reader(code)

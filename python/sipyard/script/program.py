@@ -60,15 +60,17 @@ def load_text(
     return build(read_text(text, file, generation, modules))
 
 
-def build(checked: Checked) -> Script:
-    """The program of a checked script. ConfigError when it has errors."""
+def build(checked: Checked, compiler: type[Compiler] = Compiler) -> Script:
+    """The program of a checked script. `compiler` may make routes that tell what they do.
+
+    :raises ConfigError: it has errors.
+    """
     report = checked.report
     if not report.is_good:
         first = min(report.errors, key=lambda problem: problem.place)
         raise ConfigError(report.text(notes=False).rstrip(), first.place)
     _show_lines(report.source)
-    compiler = Compiler(checked.tree, report.source.file, report.generation)
-    compiled = compiler.compile()
+    compiled = compiler(checked.tree, report.source.file, report.generation).compile()
     by_kind: dict[RouteKind, dict[str, Route]] = {kind: {} for kind in RouteKind}
     for (kind, name), function in compiled.items():
         by_kind[kind][name] = function
