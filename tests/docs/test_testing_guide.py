@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from sipyard.testing import Network
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "testing.md"
 
@@ -25,6 +24,8 @@ def _tests() -> dict[str, Callable[..., Any]]:
 @pytest.mark.parametrize(
     "name", sorted(re.findall(r"^def (test_\w+)", GUIDE.read_text("utf-8"), re.MULTILINE))
 )
-def test_guide(name: str, network: Network) -> None:
-    """One of them."""
-    _tests()[name](network)
+def test_guide(name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them, in the repository's root as the guide has it."""
+    monkeypatch.chdir(GUIDE.parents[2])
+    test = _tests()[name]
+    test(**{fixture: request.getfixturevalue(fixture) for fixture in inspect.signature(test).parameters})

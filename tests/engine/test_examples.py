@@ -10,7 +10,7 @@ from sipyard.script import check_file
 from sipyard.testing import Network, SipServer, UserAgent
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SCRIPTS = sorted(EXAMPLES.glob("*.cfg"))
+SCRIPTS = sorted(EXAMPLES.rglob("*.cfg"))
 PROXIES = ["ser.cfg", "ser-0.9.cfg", "routes.py"]
 IP = "127.0.0.1:5060"
 

@@ -9,14 +9,20 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sipyard.engine import Engine
 from sipyard.errors import ConfigError
 from sipyard.explain import Block, Hypothesis, Packet, Story, explain, sandbox
 from sipyard.explain.report import as_text
-from sipyard.script import load_script
+from sipyard.explain.trial import TrialModules
+from sipyard.module import Module
+from sipyard.registry import Modules
+from sipyard.script import load_script, load_text
+from sipyard.site import Site
 from sipyard.testing import Network
 
 ROOT = Path(__file__).parents[2]
@@ -158,7 +164,7 @@ def test_json() -> None:
     [
         (["INVITE", "sip:b@h", "--reply", "busy"], "'busy' is no status"),
         (["INVITE", "sip:b@h", "--header", "nonsense"], "'nonsense' is no header line"),
-        (["INVITE", "sip:b@h", "--binding", "sip:b@h"], "has no `=`"),
+        (["INVITE", "sip:b@h", "--binding", "sip:b@h"], "is not of the form"),
         (["INVITE", "sip:b@h", "--binding", "sip:b@h=sip:b@c"], "does not load usrloc"),
         (["INVITE", "sip:b@h", "--source", "nowhere"], "--source"),
     ],
@@ -306,6 +312,8 @@ def test_the_sandbox_refuses_what_is_seen_outside(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     with sandbox.closed(inside):
+        with pytest.raises(sandbox.SideEffect, match="would make a FIFO"):
+            os.mkfifo(tmp_path / "fifo")
         (inside / "file").write_text("may be written")
         for attempt in (
             lambda: subprocess.run(["true"], check=False),
@@ -324,6 +332,31 @@ def test_the_sandbox_refuses_what_is_seen_outside(tmp_path: Path) -> None:
                 reach()
     assert [path.name for path in tmp_path.iterdir()] == ["inside"]
     (tmp_path / "outside").write_text("open again")
+
+
+class Controlled(Module):
+    """controlled: wants a socket of its own."""
+
+    name = "controlled"
+
+    async def start(self, engine: Engine) -> None:
+        """Bind it."""
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("controlled.sock")
+
+
+def test_a_module_that_cannot_start_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    modules, told = Modules(), list[str]()
+    modules.add(Controlled())
+    site = Site.of_script("ser.cfg", load_text("route {\n drop;\n}\n", modules=modules))
+    site = replace(site, modules=TrialModules(modules, told))
+    with sandbox.closed(tmp_path / "nothing"), Network() as network:
+        network.server(site)
+    assert told == [
+        "module controlled did not start: [Errno 101] sipyard explain has no network (socket.bind)"
+    ]
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- the rest -----------------------------------------------------------------------------------------------

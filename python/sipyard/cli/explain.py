@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +14,13 @@ from sipyard.cli.complaint import complain
 from sipyard.errors import ConfigError
 
 
-def _pairs(texts: Sequence[str], option: str) -> list[tuple[str, str]]:
-    """`a=b`, cut at the last `=` that stands before a scheme or address."""
-    pairs = []
-    for text in texts:
-        left, equals, right = text.partition("=")
-        if not equals or not left or not right:
-            raise click.BadParameter(f"{text!r} has no `=`", param_hint=option)
-        pairs.append((left.strip(), right.strip()))
-    return pairs
+def _pairs(texts: Sequence[str], pattern: str, option: str) -> list[tuple[str, str]]:
+    """What stands on both sides of `=`."""
+    found = [(re.fullmatch(pattern, text.strip()), text) for text in texts]
+    for match, text in found:
+        if match is None:
+            raise click.BadParameter(f"{text!r} is not of the form shown by --help", param_hint=option)
+    return [(match[1], match[2]) for match, _ in found if match is not None]
 
 
 @click.command()
@@ -96,9 +95,9 @@ def explain(
         source=source,
         headers=headers,
         body=body,
-        bindings=_pairs(bindings, "--binding"),
+        bindings=_pairs(bindings, r"(.+?)=(sips?:.+)", "--binding"),
         answers=answers,
-        names=dict(_pairs(names, "--name")),
+        names=dict(_pairs(names, r"([^=]+)=([^=]+)", "--name")),
         listen=listen,
     )
     generations = {"0.9": Generation.SER_0_9, "2.0": Generation.SER_2_0}

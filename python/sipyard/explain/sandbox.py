@@ -59,12 +59,18 @@ def closed(folder: Path) -> Iterator[None]:
         sys.addaudithook(_hook)
         _Sandbox.is_installed = True
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    make_fifo, os.mkfifo = os.mkfifo, _no_fifo  # no audit event tells of it
     _Sandbox.folder, _Sandbox.is_closed = str(folder.resolve()), True
     try:
         yield
     finally:
         _Sandbox.is_closed = False
+        os.mkfifo = make_fifo
         sys.dont_write_bytecode = before
+
+
+def _no_fifo(path: Any, mode: int = 0o666, *, dir_fd: int | None = None) -> None:
+    raise SideEffect(f"would make a FIFO {_shown(path)}")
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:

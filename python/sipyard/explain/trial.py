@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipyard._native.core import ParseError, Uri
 from sipyard.arguments import Generation
-from sipyard.errors import ConfigError
+from sipyard.errors import ConfigError, StorageError
 from sipyard.explain import sandbox
 from sipyard.explain.databases import copy_databases
 from sipyard.explain.hypothesis import Hypothesis, address_of
@@ -20,6 +20,7 @@ from sipyard.explain.story import Block, Packet, Story, Teller
 from sipyard.explain.telling import telling_compiler
 from sipyard.incidents import place_of
 from sipyard.management.registry import RpcFault
+from sipyard.registry import Modules
 from sipyard.routes import PythonRoutes
 from sipyard.script.check import Checked, read_file
 from sipyard.script.program import Script, build
@@ -30,7 +31,7 @@ from sipyard.testing.trace import Packet as Traced
 
 if TYPE_CHECKING:
     from sipyard.context import Context
-    from sipyard.engine import Route
+    from sipyard.engine import Engine, Route
 
 _SCRIPT_LOG: Final = logging.getLogger("sipyard.script")
 _FOR_A_WHILE: Final = 0.4
@@ -51,7 +52,7 @@ def explain(path: Path, hypothesis: Hypothesis, generation: Generation | None = 
         notes = copy_databases(checked.modules, folder)
         site = Site.of_script(str(path), script)
         site.settings.debug = 4  # every log line is worth telling
-        site = replace(site, routes=_told(script, teller))
+        site = replace(site, routes=_told(script, teller), modules=TrialModules(site.modules, notes))
         addresses = _addresses(hypothesis, site)
         with sandbox.closed(folder), Network() as network:
             return _Trial(network, site, addresses, hypothesis, teller, notes).run(checked)
@@ -68,6 +69,24 @@ def _addresses(hypothesis: Hypothesis, site: Site) -> list[Address]:
             port = settings.port if one.port is None else one.port
             found += [Address(ip.partition("%")[0], port) for ip in one.addresses()]
     return found or [Address("10.0.0.1", settings.port)]
+
+
+class TrialModules(Modules):
+    """The same modules, of which those that need a socket, a FIFO or a server to start do not start."""
+
+    def __init__(self, modules: Modules, notes: list[str]) -> None:
+        super().__init__(modules.generation)
+        self.loaded = modules.loaded
+        self.notes = notes
+
+    async def start(self, engine: Engine) -> None:
+        """Start those that can be; the others are noted."""
+        for module in self:
+            try:
+                await module.start(engine)
+                self._started.append(module)
+            except (OSError, StorageError, sandbox.SideEffect) as error:
+                self.notes.append(f"module {module.name} did not start: {error}")
 
 
 class _Trial:
