@@ -183,6 +183,33 @@ async def route_relay(msg: Context) -> int:
     )
 
 
+def test_flags_keep_their_names() -> None:
+    text = "flags VIP:4, msg:5;\nroute {\n  setflag(VIP);\n  setflag(msg);\n  setflag(6);\n}\n"
+    made = translate(read_text(text))
+    assert "\nVIP = 4\n" in made
+    assert "\nflag_msg = 5\n" in made
+    calls = ["msg.set_flag(VIP)", "msg.set_flag(flag_msg)", "return msg.set_flag(6)"]
+    assert [line.strip() for line in made.splitlines() if "set_flag" in line] == calls
+
+
+def test_names_of_the_script_hide_nothing(tmp_path: Path) -> None:
+    """Attributes and routes called like what the translation uses."""
+    text = """route {
+  $network = 1; $equals = 2; $msg = 3; $result = 4; $loading = 5; $single = 6; $class = 7;
+  if ($network == 1 && $class == 7 && src_ip == 192.0.2.0/24) route(main);
+}
+route[main] {
+  if ($equals == 2 && $single == 6 && $loading == 5) log(1, "all there");
+}
+"""
+    script, python = tmp_path / "names.cfg", tmp_path / "names.py"
+    script.write_text("debug=3\n" + text)
+    python.write_text(translate_file(script))
+    original, copy = scenario(script, 3), scenario(python, 3)
+    assert "all there" in original[1]
+    assert original == copy
+
+
 def test_a_bad_script_is_not_translated() -> None:
     with pytest.raises(ConfigError, match="nonsense"):
         translate(read_text("route {\n nonsense();\n}\n"))

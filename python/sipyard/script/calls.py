@@ -20,7 +20,7 @@ from sipyard.script import knowledge, runtime
 from sipyard.script.conditions import attribute_name
 from sipyard.script.core_functions import CORE_FUNCTIONS, CORE_NAMES, CoreFunction
 from sipyard.script.parser import split_socket
-from sipyard.script.snippets import Snippet
+from sipyard.script.snippets import Snippet, named_flag
 from sipyard.script.source import Findings
 from sipyard.script.tree import Argument, Call
 
@@ -209,8 +209,14 @@ class Calls:
         return self._method(core, level, self._text_of(call, len(call.arguments) - 1))
 
     def _shape_flag(self, call: Call, core: CoreFunction) -> Snippet | None:
+        name = str(call.arguments[0].value)
         number = self._flag(call, call.arguments[0])
-        return None if number is None else self._method(core, number)
+        if number is None:
+            return None
+        snippet = self._method(core, number)
+        if name in self.loading.flags:
+            snippet.written["a0"] = Recipe(named_flag, (name, number))
+        return snippet
 
     def _flag(self, call: Call, argument: Argument) -> int | None:
         from sipyard.arguments import FlagKind

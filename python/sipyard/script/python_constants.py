@@ -15,6 +15,7 @@ from sipyard.regex import Regex
 from sipyard.registry import Modules
 from sipyard.script import runtime
 from sipyard.script.python_names import Names, hint_of, hint_of_recipe, kind_of_argument
+from sipyard.script.snippets import named_flag
 
 _RUNTIME = runtime.__name__
 
@@ -36,6 +37,8 @@ class Constants:
 
         :raises InternalError: nobody said how it was made.
         """
+        if recipe is not None and recipe.factory is named_flag:
+            return self._flag(str(recipe.arguments[0]), int(str(recipe.arguments[1])))
         if value is None or type(value) in (int, str, bool):
             return repr(value)
         if isinstance(value, runtime.Exit):
@@ -55,6 +58,14 @@ class Constants:
         name: str = value.__name__
         self.names.reserve(name)
         return name
+
+    def _flag(self, name: str, number: int) -> str:
+        """A declared flag keeps its name."""
+        key = f"flag {name}"
+        if key not in self._named:
+            self._named[key] = self.names.exact(name)
+            self.lines.append(f"{self._named[key]} = {number}")
+        return self._named[key]
 
     def _constant(self, value: object, recipe: Recipe | None) -> str:
         if recipe is not None:

@@ -25,7 +25,9 @@ _LONGEST = 40
 _RESERVED = {
     *keyword.kwlist,
     *dir(builtins),
-    *runtime.FOR_ROUTES,
+    *dir(runtime),
+    *("text_reader", "number_reader", "argument_of", "reader_of", "request_route", "reply_route"),
+    *("failure_route", "onreply_route", "branch_route", "onsend_route", "Format"),
     *("msg", "depth", "result", "ended", "modules", "settings", "loading", "main"),
     *("Context", "Modules", "Generation", "Loading", "Name", "Regex", "Track", "Scope", "Reader"),
 }
@@ -48,6 +50,13 @@ class Names:
             name = f"{base}_{number}"
         self._used.add(name)
         return name
+
+    def exact(self, wanted: str) -> str:
+        """The wanted name as it is, if it can be had."""
+        if not wanted.isidentifier() or wanted in self._used:
+            return self.new(f"flag_{wanted}")
+        self._used.add(wanted)
+        return wanted
 
     def reserve(self, name: str) -> None:
         """Never hand this one out."""

@@ -8,6 +8,11 @@ from typing import Literal
 from sipyard.recipes import Recipe
 
 
+def named_flag(name: str, number: int) -> int:
+    """A flag that the script declares by a name; the recipe of its number."""
+    return number
+
+
 @dataclass(slots=True)
 class Snippet:
     """A Python expression over `msg` and named constants. `returns` is what it yields:
