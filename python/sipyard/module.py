@@ -21,6 +21,7 @@ group `sipyard.modules`: entry point name = module name, value = the class.
 
 from __future__ import annotations
 
+import enum
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArgumentError",
     "BranchRouteName",
+    "Deed",
     "Dynamic",
     "FailureRouteName",
     "FlagNumber",
@@ -205,6 +207,16 @@ def parameter(
     return declare
 
 
+class Deed(enum.Flag):
+    """What a script function may do to a request, for the checker's control flow: `does` of `function`."""
+
+    NOTHING = 0
+    ANSWERS = enum.auto()
+    RELAYS = enum.auto()
+    BRANCHES = enum.auto()
+    """It makes a new branch to relay to."""
+
+
 # -- functions, RPC commands, selects ------------------------------------------------------------------------
 
 
@@ -223,6 +235,10 @@ class Function:
     returns: type
     is_async: bool
     doc: str
+    does: Deed | None = None
+    """None: nobody said."""
+    sets: tuple[str, ...] = ()
+    """Attributes that it sets besides those that it is given."""
 
     @property
     def arity(self) -> str:
@@ -256,6 +272,8 @@ class _FunctionMark:
     names: tuple[str, ...]
     routes: RouteKind
     generations: Generation
+    does: Deed | None
+    sets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,12 +301,18 @@ def function(
     name: str = "",
     names: tuple[str, ...] = (),
     generations: Generation = Generation.BOTH,
+    does: Deed | None = None,
+    sets: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Declare a script function. `routes` are SER's letters: R request, F failure, O onreply, B branch,
-    S onsend. May stand more than once over one method (a name with other route kinds or generations)."""
+    S onsend. May stand more than once over one method (a name with other route kinds or generations).
+
+    `does` and `sets` (attributes such as ``"$fu.uid"``) tell `sipyard check` what a function that is not one
+    of SER's does; when nobody says, the checker takes it that it may do anything."""
 
     def declare(method: F) -> F:
-        mark = _FunctionMark(name or method.__name__, names, RouteKind.from_letters(routes), generations)
+        kinds = RouteKind.from_letters(routes)
+        mark = _FunctionMark(name or method.__name__, names, kinds, generations, does, sets)
         _declarations(method).append(mark)
         return method
 
@@ -418,6 +442,8 @@ def _function(attribute: str, method: Callable[..., Any], mark: _FunctionMark) -
         returns=returns,
         is_async=inspect.iscoroutinefunction(method),
         doc=inspect.getdoc(method) or "",
+        does=mark.does,
+        sets=mark.sets,
     )
 
 

@@ -21,6 +21,7 @@ from sipyard.script.calls import Calls
 from sipyard.script.conditions import Conditions, attribute_name
 from sipyard.script.declarations import Declarations, Settings
 from sipyard.script.generation import decide
+from sipyard.script.lint import Subject, lint
 from sipyard.script.parser import parse
 from sipyard.script.source import Findings, Report, Source
 from sipyard.script.tree import (
@@ -61,16 +62,25 @@ class Checked:
     settings: Settings
     modules: Modules
     loading: Loading
+    missing: set[str]
+    """Modules that the script loads and this build has not got."""
+
+    def linted(self) -> Report:
+        """The report with what the lint finds added to it."""
+        subject = Subject(self.tree, self.report.generation, self.modules, self.loading, self.missing)
+        self.report.problems += lint(subject, self.report.source)
+        return self.report
 
 
 def check_file(path: str | Path, generation: Generation | None = None) -> Report:
-    """Check a script file. `generation` overrides what the file says. OSError when it cannot be read."""
-    return read_file(path, generation).report
+    """Check a script file, lint included. `generation` overrides what the file says. OSError when it cannot
+    be read."""
+    return read_file(path, generation).linted()
 
 
 def check_text(text: str, file: str = "<script>", generation: Generation | None = None) -> Report:
-    """Check a script given as text."""
-    return read_text(text, file, generation).report
+    """Check a script given as text, lint included."""
+    return read_text(text, file, generation).linted()
 
 
 def read_file(path: str | Path, generation: Generation | None = None) -> Checked:
@@ -98,7 +108,7 @@ def read_text(
     settings = declarations.check()
     Checker(findings, tree, modules, loading, declarations.missing).check()
     report = Report(source, findings.problems, decided, reason)
-    return Checked(report, tree, settings, modules, loading)
+    return Checked(report, tree, settings, modules, loading, declarations.missing)
 
 
 def route_names(tree: Tree) -> dict[RouteKind, set[str]]:
@@ -167,7 +177,6 @@ class Checker:
         self.loading = loading
         self.calls = Calls(findings, modules, loading, missing)
         self.conditions = Conditions(findings, loading)
-        self.called: set[str] = set()
         self.kind = RouteKind.REQUEST
         self.names = loading.routes or {}
 
@@ -176,7 +185,6 @@ class Checker:
         for route in self.tree.routes:
             self.kind = route.kind
             self._body(route.body)
-        self._unused()
         if not any(route.kind is RouteKind.REQUEST and route.name is None for route in self.tree.routes):
             place = Place(self.tree.routes[0].place.file if self.tree.routes else "", 1)
             if self.tree.routes:
@@ -192,32 +200,11 @@ class Checker:
                 self.findings.error(f"{name} is defined twice", route.place, f"first in line {line}")
             seen.setdefault(key, route)
 
-    def _unused(self) -> None:
-        for route in self.tree.routes:
-            if route.name is None:
-                continue
-            if route.kind is RouteKind.REQUEST:
-                is_used = route.name in self.called or (route.kind, route.name) in self.loading.armed
-            else:
-                is_used = (route.kind, route.name) in self.loading.armed
-            if not is_used:
-                message = f"{route.kind.block}[{route.name}] is never used"
-                self.findings.note(message, route.place)
-
     # -- statements ------------------------------------------------------------------------------------------
 
     def _body(self, body: list[Statement]) -> None:
-        for number, statement in enumerate(body):
+        for statement in body:
             self._statement(statement)
-            if isinstance(statement, Stop) and number + 1 < len(body):
-                following = body[number + 1]
-                self.findings.warning(
-                    f"this is never reached: `{statement.kind.value}` stands before it", following.place
-                )
-                break_rest = body[number + 1 :]
-                for each in break_rest:
-                    self._statement(each)
-                break
 
     def _statement(self, statement: Statement) -> None:
         if isinstance(statement, Call):
@@ -238,7 +225,6 @@ class Checker:
             self.findings.error("`return` does not exist in SER 0.9", stop.place, "write break")
 
     def _route_call(self, call: RouteCall) -> None:
-        self.called.add(call.name)
         known = self.names.get(RouteKind.REQUEST, set())
         if call.name in known:
             return

@@ -53,16 +53,23 @@ class Severity(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding: what, where, and what was probably meant."""
+    """One finding: what, where, and what was probably meant. `rule` is the lint's, if it is the lint's."""
 
     severity: Severity
     message: str
     place: Place
     hint: str | None = None
+    rule: str | None = None
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.place}: {self.severity.name.lower()}: {self.message}{hint}"
+        return f"{self.heading}{hint}"
+
+    @property
+    def heading(self) -> str:
+        """Place, severity, message and rule in one line."""
+        rule = f" [{self.rule}]" if self.rule else ""
+        return f"{self.place}: {self.severity.name.lower()}: {self.message}{rule}"
 
 
 @dataclass(slots=True)
@@ -132,7 +139,7 @@ def render(source: Source, problem: Problem) -> str:
           |          ^^^^^^ did you mean t_relay?
     """
     place = problem.place
-    head = f"{place}: {problem.severity.name.lower()}: {problem.message}"
+    head = problem.heading
     text = source.line(place.line)
     if place.file != source.file or not text.strip():
         return f"{head}\n      {problem.hint}" if problem.hint else head
