@@ -35,6 +35,11 @@ def _entry_points() -> dict[str, EntryPoint]:
     return {each.name: each for each in entry_points(group=GROUP)}
 
 
+def entry_point_of(name: str) -> EntryPoint | None:
+    """Where another package declares a module of this name; None when none does."""
+    return _entry_points().get(name)
+
+
 @cache
 def available() -> frozenset[str]:
     """Names of all modules that this installation can load."""
@@ -60,8 +65,14 @@ def module_class(name: str) -> type[Module]:
 class Modules:
     """The modules loaded for one server, in the order of loading (requirements first)."""
 
-    def __init__(self, generation: Generation = Generation.SER_2_0) -> None:
+    def __init__(
+        self,
+        generation: Generation = Generation.SER_2_0,
+        classes: Callable[[str], type[Module]] = module_class,
+    ) -> None:
+        """`classes` finds the class of a module by its name; a checker has its own."""
         self.generation = generation
+        self.classes = classes
         self.loaded: dict[str, Module] = {}
         self._started: list[Module] = []
 
@@ -86,7 +97,7 @@ class Modules:
             if name in waiting:
                 circle = " -> ".join((*waiting, name))
                 raise ConfigError(f"modules require each other in a circle: {circle}", place)
-            self.add(module_class(name)(), place, waiting)
+            self.add(self.classes(name)(), place, waiting)
         module = self.loaded[name]
         loading = Loading(self.generation)
         for key, value in parameters.items():

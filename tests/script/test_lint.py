@@ -126,8 +126,8 @@ def test_functions_of_other_packages(body: str, expected: list[str]) -> None:
     modules = Modules()
     modules.add(Foreign())
     checked = read_text(f'loadmodule "sl" route {{ {body} }}', modules=modules)
-    report = checked.linted()
-    assert [each.rule for each in report.problems] == expected
+    checked.lint()
+    assert [each.rule for each in checked.report.problems] == expected
 
 
 # -- comments ------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from sipyard.script import knowledge
 from sipyard.script.calls import Calls
 from sipyard.script.conditions import Conditions, attribute_name
 from sipyard.script.declarations import Declarations, Settings
+from sipyard.script.declared import declared_class
 from sipyard.script.generation import decide
 from sipyard.script.lint import Subject, lint
 from sipyard.script.parser import parse
@@ -65,28 +66,38 @@ class Checked:
     missing: set[str]
     """Modules that the script loads and this build has not got."""
 
-    def linted(self) -> Report:
-        """The report with what the lint finds added to it."""
+    def lint(self) -> None:
+        """Add what the lint finds to the report."""
         subject = Subject(self.tree, self.report.generation, self.modules, self.loading, self.missing)
         self.report.problems += lint(subject, self.report.source)
-        return self.report
 
 
 def check_file(path: str | Path, generation: Generation | None = None) -> Report:
     """Check a script file, lint included. `generation` overrides what the file says. OSError when it cannot
     be read."""
-    return read_file(path, generation).linted()
+    return check_text(_read(path), str(path), generation)
 
 
 def check_text(text: str, file: str = "<script>", generation: Generation | None = None) -> Report:
     """Check a script given as text, lint included."""
-    return read_text(text, file, generation).linted()
+    return inspect_text(text, file, generation).report
+
+
+def inspect_text(text: str, file: str = "<script>", generation: Generation | None = None) -> Checked:
+    """Check a script given as text, lint included, and return all that was found out. Nothing of a module
+    that another package brings is executed."""
+    checked = read_text(text, file, generation, Modules(classes=declared_class))
+    checked.lint()
+    return checked
 
 
 def read_file(path: str | Path, generation: Generation | None = None) -> Checked:
     """Read and check a file; bytes that are not UTF-8 survive."""
-    text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
-    return read_text(text, str(path), generation)
+    return read_text(_read(path), str(path), generation)
+
+
+def _read(path: str | Path) -> str:
+    return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def read_text(

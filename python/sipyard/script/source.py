@@ -5,11 +5,13 @@ from __future__ import annotations
 import enum
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sipyard.errors import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sipyard.arguments import Generation
 
 
@@ -53,23 +55,29 @@ class Severity(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding: what, where, and what was probably meant. `rule` is the lint's, if it is the lint's."""
+    """One finding: what, where, and what was probably meant. The lint adds its rule's id, the reason of the
+    rule and where that stands (an RFC's section)."""
 
     severity: Severity
     message: str
     place: Place
     hint: str | None = None
     rule: str | None = None
+    reason: str | None = None
+    reference: str | None = None
 
     def __str__(self) -> str:
-        hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.heading}{hint}"
-
-    @property
-    def heading(self) -> str:
-        """Place, severity, message and rule in one line."""
         rule = f" [{self.rule}]" if self.rule else ""
-        return f"{self.place}: {self.severity.name.lower()}: {self.message}{rule}"
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.place}: {self.severity.name.lower()}: {self.message}{rule}{hint}"
+
+
+class Piece(NamedTuple):
+    """A part of what is shown: its text, and what it is, by which a terminal chooses a colour: place,
+    message, rule, code, gutter, hint, reason, end, good, bad, or a severity in small letters."""
+
+    role: str
+    text: str
 
 
 @dataclass(slots=True)
@@ -117,34 +125,52 @@ class Report:
     def is_good(self) -> bool:
         return not self.errors
 
-    def text(self, notes: bool = True) -> str:
+    def pieces(self, notes: bool = True) -> Iterator[Piece]:
         """All findings with the line and a caret under each, then one line of summary."""
         shown = [each for each in self.problems if notes or each.severity > Severity.NOTE]
-        parts = [render(self.source, each) for each in sorted(shown, key=lambda each: each.place)]
-        counts = f"{_count(len(self.errors), 'error')}, {_count(len(self.warnings), 'warning')}"
+        for each in sorted(shown, key=lambda each: each.place):
+            yield from render(self.source, each)
+            yield Piece("end", "\n")
         verdict = "good" if self.is_good else "bad"
-        parts.append(f"{self.source.file}: {verdict} ({counts}); read as {self.generation}: {self.reason}")
-        return "\n".join(parts) + "\n"
+        counts = f"{_count(len(self.errors), 'error')}, {_count(len(self.warnings), 'warning')}"
+        yield Piece("place", f"{self.source.file}: ")
+        yield Piece(verdict, verdict)
+        yield Piece("message", f" ({counts}); read as {self.generation}: {self.reason}\n")
+
+    def text(self, notes: bool = True) -> str:
+        """The same as plain text."""
+        return "".join(each.text for each in self.pieces(notes))
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def render(source: Source, problem: Problem) -> str:
+def render(source: Source, problem: Problem) -> Iterator[Piece]:
     """A finding as people read it:
 
     ser.cfg:12:9: error: function `t_rely` is not known
        12 |     if (!t_rely()) {
           |          ^^^^^^ did you mean t_relay?
     """
-    place = problem.place
-    head = problem.heading
+    place, severity = problem.place, problem.severity.name.lower()
+    yield Piece("place", f"{place}: ")
+    yield Piece(severity, f"{severity}: ")
+    yield Piece("message", problem.message)
+    if problem.rule:
+        yield Piece("rule", f" [{problem.rule}]")
     text = source.line(place.line)
-    if place.file != source.file or not text.strip():
-        return f"{head}\n      {problem.hint}" if problem.hint else head
-    end = place.end_column if place.end_line == place.line and place.end_column else len(text) + 1
-    width = max(1, min(end, len(text) + 1) - place.column)
-    lead = "".join("\t" if char == "\t" else " " for char in text[: place.column - 1])
-    mark = "^" * width + (f" {problem.hint}" if problem.hint else "")
-    return f"{head}\n{place.line:5} | {text}\n      | {lead}{mark}"
+    if place.file == source.file and text.strip():
+        end = place.end_column if place.end_line == place.line and place.end_column else len(text) + 1
+        width = max(1, min(end, len(text) + 1) - place.column)
+        lead = "".join("\t" if char == "\t" else " " for char in text[: place.column - 1])
+        yield Piece("gutter", f"\n{place.line:5} | ")
+        yield Piece("code", text)
+        yield Piece("gutter", "\n      | ")
+        yield Piece(severity, lead + "^" * width)
+        yield Piece("hint", f" {problem.hint}" if problem.hint else "")
+    elif problem.hint:
+        yield Piece("hint", f"\n      {problem.hint}")
+    if problem.reason:
+        yield Piece("gutter", "\n      = ")
+        yield Piece("reason", f"{problem.reason} ({problem.reference})")

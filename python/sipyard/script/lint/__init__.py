@@ -33,4 +33,6 @@ def _problems(subject: Subject) -> Iterator[Problem]:
     for rule in RULES.values():
         for finding in rule.find(subject):
             hint = finding.mend or rule.mend
-            yield Problem(rule.severity, finding.message, finding.place, hint, rule.id)
+            yield Problem(
+                rule.severity, finding.message, finding.place, hint, rule.id, rule.reason, rule.source
+            )
