@@ -21,7 +21,8 @@ import tomllib
 
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
-print("\n".join(project["dependencies"] + project["optional-dependencies"]["dev"]))
+extras = sum(project["optional-dependencies"].values(), [])
+print("\n".join(project["dependencies"] + extras))
 PYTHON
 )
 list=$(mktemp)

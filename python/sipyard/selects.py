@@ -450,3 +450,8 @@ _ROOTS: dict[str, Callable[[SelectPath], Reader]] = {
 _ROOTS.update(
     f=_ROOTS["from"], t=_ROOTS["to"], m=_ROOTS["contact"], v=_ROOTS["via"], rr=_ROOTS["record_route"]
 )
+
+
+def root_names() -> tuple[str, ...]:
+    """The selects of the core by their first part, for completion."""
+    return tuple(_ROOTS)

@@ -7,6 +7,7 @@ import click
 from sipyard import __version__
 from sipyard.cli.check import check
 from sipyard.cli.explain import explain
+from sipyard.cli.lsp import lsp
 from sipyard.cli.run import run
 from sipyard.cli.translate import translate
 
@@ -17,5 +18,5 @@ def main() -> None:
     """SIP Express Router anew: registrar, redirect server and proxy."""
 
 
-for _verb in (run, check, explain, translate):
+for _verb in (run, check, explain, translate, lsp):
     main.add_command(_verb)
