@@ -1,4 +1,5 @@
-"""Writes docs/reference/: a page for each module, out of the module's own declaration.
+"""Writes docs/reference/: a page for each module, out of the module's own declaration; and the table of lint
+rules in docs/guides/check.md.
 
 python tools/reference.py           write the pages
 python tools/reference.py --check   fail when they are not what the declarations say
@@ -10,8 +11,10 @@ from pathlib import Path
 
 from sipyard.module import Function, Generation, Module, Parameter, RouteKind, Rpc, Select
 from sipyard.registry import available, module_class
+from sipyard.script.lint import RULES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+CHECK_GUIDE = FOLDER.parent / "guides" / "check.md"
 GENERATIONS = {Generation.BOTH: "0.9, 2.0", Generation.SER_0_9: "0.9", Generation.SER_2_0: "2.0"}
 LETTERS = {"R": "REQUEST", "F": "FAILURE", "O": "ONREPLY", "B": "BRANCH", "S": "ONSEND"}
 
@@ -95,6 +98,26 @@ def page(module: type[Module]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def check_guide() -> str:
+    """The guide about checking with its table of rules as they are declared."""
+    before, start, rest = CHECK_GUIDE.read_text().partition(
+        "<!-- rules: written by `make docs` from the declarations -->\n"
+    )
+    _, end, after = rest.partition("<!-- end of rules -->")
+    rows = [
+        (
+            f"`{each.id}`",
+            each.severity.name.lower(),
+            each.summary,
+            f"{each.reason} ({each.source})",
+            each.mend,
+        )
+        for each in RULES.values()
+    ]
+    head = ("rule", "severity", "what it finds", "why it matters", "how to mend it")
+    return before + start + "\n" + "\n".join(table(head, rows)) + "\n" + end + after
+
+
 def pages() -> dict[Path, str]:
     """Every page by its path."""
     modules = [module_class(name) for name in sorted(available())]
@@ -107,13 +130,13 @@ def pages() -> dict[Path, str]:
         *(f"- [{module.name}]({module.name}.md)" for module in modules),
     ]
     written = {FOLDER / f"{module.name}.md": page(module) for module in modules}
-    return {FOLDER / "README.md": "\n".join(index) + "\n", **written}
+    return {FOLDER / "README.md": "\n".join(index) + "\n", CHECK_GUIDE: check_guide(), **written}
 
 
 def main() -> int:
     """Write or check; 1 when a check fails."""
     wanted = pages()
-    present = {path: path.read_text() for path in FOLDER.glob("*.md")}
+    present = {path: path.read_text() for path in (CHECK_GUIDE, *FOLDER.glob("*.md"))}
     if "--check" in sys.argv:
         stale = sorted(
             path.name for path in wanted.keys() | present.keys() if wanted.get(path) != present.get(path)

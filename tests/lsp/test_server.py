@@ -120,7 +120,7 @@ def test_diagnostics_on_open_and_on_change() -> None:
             [types.TextDocumentContentChangePartial(types.Range(start, end), "lookup")]
         )
         assert left.code == "status-reason"
-        mended = SCRIPT.replace("lookp", "lookup").replace('"483"', '"480"')
+        mended = SCRIPT.replace("lookp", "lookup").replace('"483", "Temp', '"480", "Temp')
         assert await editor.change([types.TextDocumentContentChangeWholeDocument(mended)]) == []
 
     in_editor(session)

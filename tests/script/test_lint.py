@@ -211,3 +211,11 @@ def test_a_script_that_never_stops_calling_is_walked_once() -> None:
         f"route[{n}] {{ if (uri == myself) route({n + 1}); route({n + 1}); }}\n" for n in range(20, 70)
     )
     assert found(f"route {{\n {TOO_FAR}\n route(20);\n}}\n{chain}route[70] {{ route(20); t_relay(); }}") == []
+
+
+def test_a_half_written_script_is_checked_as_far_as_it_goes() -> None:
+    """As an editor sends it: whatever is missing at its end, there is a report."""
+    for path in REAL:
+        text = path.read_text("utf-8")
+        for end in range(0, len(text), len(text) // 12):
+            assert check_text(text[:end], path.name).source.text == text[:end]

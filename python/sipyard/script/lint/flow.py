@@ -38,7 +38,7 @@ from sipyard.script.tree import (
 
 _SENDERS: Final = (
     *("src_ip", "dst_ip", "src_port", "dst_port", "proto", "af", "@src", "@dst", "@received"),
-    *("@msg", "@hf_value", "@contact", "from_uri", "@from"),
+    *("@msg", "@hf_value", "@contact", "from_uri", "@from", "status"),
 )
 """What tells senders apart: that a script drops what somebody sends is meant."""
 _NOT_HEARD_AGAIN: Final = mask("ACK", "CANCEL")

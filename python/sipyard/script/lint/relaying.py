@@ -27,7 +27,7 @@ _FORMING = mask("INVITE", "SUBSCRIBE")
 )
 def record_route_late(subject: Subject) -> Iterator[Finding]:
     """On any way."""
-    for call, flow in subject.visits(RouteKind.REQUEST, RouteKind.FAILURE):
+    for call, flow in subject.visits(RouteKind.REQUEST | RouteKind.FAILURE):
         late = [way for state, way in flow.items() if state.relayed is Known.YES]
         if call.name in RECORDING and late:
             yield Finding(call.name_place, f"{call.name} comes after the request was relayed")

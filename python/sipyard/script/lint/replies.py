@@ -14,7 +14,7 @@ from sipyard.script.lint.rule import Finding, rule
 from sipyard.script.lint.states import Flow, Known, mask, method_names, methods_of, told
 from sipyard.script.lint.subject import Subject
 from sipyard.script.source import Severity
-from sipyard.script.tree import Call
+from sipyard.script.tree import Call, StopKind
 
 PHRASES: Final = {
     int(line[:3]): line[4:]
@@ -332,3 +332,21 @@ def t_reply_early(subject: Subject) -> Iterator[Finding]:
     for call, flow in subject.visits(_REQUEST):
         if call.name == "t_reply" and all(state.transaction is Known.NO for state in flow):
             yield Finding(call.name_place, "no transaction was made before this t_reply")
+
+
+@rule(
+    "reply-dropped",
+    Severity.WARNING,
+    summary="the unnamed onreply_route drops replies, and not because of what they are",
+    reason="not even the transaction sees what is dropped there: every call ends in a timeout",
+    source="RFC 3261 §16.7; SER core",
+    mend="leave the drop out, or test what the reply is before it",
+)
+def reply_dropped(subject: Subject) -> Iterator[Finding]:
+    """Dropping by status, method or address is taken as meant."""
+    unnamed = [each for each in subject.tree.routes if each.kind is RouteKind.ONREPLY and each.name is None]
+    for end in subject.walk.ends.values():
+        is_inside = any(each.place.line <= end.place.line <= each.end.line for each in unnamed)
+        is_bare = any(state.entry is RouteKind.ONREPLY and not state.sifted for state in end.flow)
+        if end.by is not None and end.by.kind is not StopKind.RETURN and is_inside and is_bare:
+            yield Finding(end.place, f"{end.by.kind.value} here drops every reply")

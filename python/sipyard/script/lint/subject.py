@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,9 @@ def nodes(node: object) -> Iterator[object]:
             yield from nodes(each)
     elif dataclasses.is_dataclass(node) and not isinstance(node, Place | type):
         yield node
-        for field in dataclasses.fields(node):
-            if field.name != "resolved":
-                yield from nodes(getattr(node, field.name))
+        for each in dataclasses.fields(node):
+            if each.name != "resolved":
+                yield from nodes(getattr(node, each.name))
 
 
 @dataclass
@@ -44,6 +44,7 @@ class Subject:
     loading: Loading
     missing: set[str]
     """Modules that are loaded but not in this build."""
+    _visits: dict[RouteKind, list[tuple[Call, Flow]]] = field(default_factory=dict)
 
     def declared(self, name: str) -> Function | None:
         """The declaration of a function by the loaded module that exports it."""
@@ -102,10 +103,13 @@ class Subject:
             for argument in call.arguments
         )
 
-    def visits(self, *kinds: RouteKind) -> Iterator[tuple[Call, Flow]]:
+    def visits(self, kinds: RouteKind) -> list[tuple[Call, Flow]]:
         """Each call that a message can reach from blocks of these kinds, with the states that reach it."""
-        for call in self.calls:
-            flow = self.walk.flow_at(call)
-            wanted = {state: way for state, way in flow.items() if state.entry in kinds}
-            if wanted:
-                yield call, wanted
+        if kinds not in self._visits:
+            flows = ((call, self.walk.flow_at(call)) for call in self.calls)
+            by_kind = (
+                (call, {state: way for state, way in flow.items() if state.entry in kinds})
+                for call, flow in flows
+            )
+            self._visits[kinds] = [(call, flow) for call, flow in by_kind if flow]
+        return self._visits[kinds]
