@@ -219,3 +219,18 @@ def test_a_half_written_script_is_checked_as_far_as_it_goes() -> None:
         text = path.read_text("utf-8")
         for end in range(0, len(text), len(text) // 12):
             assert check_text(text[:end], path.name).source.text == text[:end]
+
+
+@pytest.mark.parametrize(
+    ("guard", "expected"),
+    [
+        ('if (!proxy_authorize("a", "b")) { proxy_challenge("a", "0"); break; }', []),
+        ('if (method != "ACK" && uri == myself) { proxy_challenge("a", "0"); break; }', ["CANCEL"]),
+        ('if (uri == myself) { proxy_challenge("a", "0"); break; }', ["ACK and CANCEL"]),
+    ],
+)
+def test_who_can_be_challenged(guard: str, expected: list[str]) -> None:
+    """ACK and CANCEL never get to what follows a failed authentication (SER auth)."""
+    report = check_text(f"route {{ {guard} t_relay(); }}")
+    challenges = [each.message for each in report.problems if each.rule == "challenge-unchallengeable"]
+    assert challenges == [f"{methods} can be challenged here" for methods in expected]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from sipyard.module import Deed, Function
 from sipyard.script import knowledge
 from sipyard.script.core_functions import CORE_FUNCTIONS
-from sipyard.script.lint.states import ALL, Dialog, Known, State, mask
+from sipyard.script.lint.states import Dialog, Known, State
 
 Facts = Mapping[str, Any]
 
@@ -29,19 +30,13 @@ class Effect:
     relays: bool = False
     answers_last: bool = False
     """It answers without a status of its own."""
-    true_methods: int = ALL
-    false_methods: int = ALL
-    """Methods for which the call can come out so."""
 
-    def after(self, state: State, outcome: bool) -> State | None:
-        """The state after the call came out so; None when it cannot."""
+    def after(self, state: State, outcome: bool) -> State:
+        """The state after the call came out so."""
         facts = self.true if outcome else self.false
-        methods = state.methods & (self.true_methods if outcome else self.false_methods)
-        if not methods:
-            return None
         changes = {name: max(value, getattr(state, name)) for name, value in facts.items() if name in _GROWS}
         changes.update((name, value) for name, value in facts.items() if name not in _GROWS)
-        return state._replace(methods=methods, **changes)
+        return state._replace(**changes)
 
 
 _GROWS: Final = ("answered", "relayed", "transaction", "branched")
@@ -62,8 +57,7 @@ _COPY = Effect({"relayed": _MAYBE, "transaction": _MAYBE}, {"relayed": _MAYBE, "
 _ANSWERS_IF_TRUE = Effect({"answered": _YES}, {"answered": _MAYBE}, answers_last=True)
 _MAY_ANSWER = Effect({"answered": _MAYBE}, {"answered": _MAYBE})
 _CHALLENGE = Effect({"answered": _YES, "appended": True}, {"answered": _MAYBE})
-# RFC 3261 §22.1: what cannot be challenged counts as authenticated (SER, for PRACK too).
-_AUTHENTICATE = Effect(false_methods=ALL & ~mask("ACK", "CANCEL", "PRACK"))
+_AUTHENTICATE = Effect({}, {"refused": True})
 _BRANCHES = Effect({"branched": _YES}, {"branched": _MAYBE})
 _RECORD = Effect({"recorded": True}, {"recorded": True})
 _APPEND = Effect({"appended": True}, {"appended": True})
@@ -107,6 +101,11 @@ REPLYING: Final = frozenset(name for name, effect in EFFECTS.items() if effect.r
 SAVING: Final = frozenset(("save", "save_contacts", "save_memory", "save_noreply", "save_mem_nr"))
 
 
+@cache
+def _all_of_ser() -> frozenset[str]:
+    return knowledge.functions() | CORE_FUNCTIONS.keys()
+
+
 def effect_of(name: str, declared: Function | None) -> Effect:
     """The effect of a function by its name; `declared` is the declaration of the module that exports it."""
     if declared is not None and declared.does is not None:
@@ -114,7 +113,7 @@ def effect_of(name: str, declared: Function | None) -> Effect:
     found = EFFECTS.get(name)
     if found is not None:
         return found
-    return NEUTRAL if name in CORE_FUNCTIONS or name in knowledge.functions() else UNKNOWN
+    return NEUTRAL if name in _all_of_ser() else UNKNOWN
 
 
 def _of_deeds(deeds: Deed) -> Effect:

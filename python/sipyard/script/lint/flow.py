@@ -14,7 +14,7 @@ from typing import Final
 from sipyard.arguments import ArgumentError, Generation, RouteKind, number_of
 from sipyard.errors import Place
 from sipyard.regex import Regex
-from sipyard.script.lint.effects import UNKNOWN, Effect
+from sipyard.script.lint.effects import RECORDING, UNKNOWN, Effect
 from sipyard.script.lint.states import METHODS, OTHER, Dialog, Flow, Known, State, decided, mask, merge
 from sipyard.script.tree import (
     Action,
@@ -132,6 +132,8 @@ class Walk:
 
     def _if(self, statement: If, flow: Flow) -> Ends:
         true, false = self._condition(statement.condition, flow, statement.place.line)
+        if self._only_records(statement.then):
+            false = _with_decision(false)
         then = self._body(statement.then, true)
         otherwise = self._body(statement.otherwise or [], false)
         return Ends(
@@ -139,6 +141,13 @@ class Walk:
             merge(then.true, otherwise.true),
             merge(then.false, otherwise.false),
         )
+
+    def _only_records(self, body: list[Statement]) -> bool:
+        """Whether a body is about recording the route and the request goes on after it."""
+        calls = [each for each in body if isinstance(each, Call)]
+        is_short = not any(isinstance(each, RouteCall | Stop) for each in body)
+        is_kept = not any(self.effect(each).relays for each in calls)
+        return is_short and is_kept and any(each.name in RECORDING for each in calls)
 
     def _stop(self, stop: Stop, flow: Flow) -> Ends:
         leaves_route = self.generation is Generation.SER_0_9 or stop.kind in (StopKind.BREAK, StopKind.RETURN)
@@ -168,9 +177,7 @@ class Walk:
         false: Flow = {}
         for state, way in flow.items():
             for outcome, into in ((True, true), (False, false)):
-                after = effect.after(state, outcome)
-                if after is not None:
-                    into.setdefault(after, way)
+                into.setdefault(effect.after(state, outcome), way)
         return true, false
 
     def _enter(self, name: str, flow: Flow) -> Ends:
@@ -178,9 +185,7 @@ class Walk:
         if route is None or name in self._stack or len(self._stack) > _DEEPEST:
             anything: Flow = {}
             for state, way in flow.items():
-                after = UNKNOWN.after(state, True)
-                if after is not None:
-                    anything.setdefault(after, way)
+                anything.setdefault(UNKNOWN.after(state, True), way)
             return Ends(anything)
         self.entered.add((RouteKind.REQUEST, name))
         key = (name, frozenset(flow))
@@ -260,6 +265,11 @@ def _with_dialog(flow: Flow, dialog: Dialog) -> Flow:
         if state.dialog in (Dialog.UNKNOWN, dialog):
             known.setdefault(state._replace(dialog=dialog), way)
     return known
+
+
+def _with_decision(flow: Flow) -> Flow:
+    """The script could have recorded the route here and did not want to."""
+    return {state._replace(recorded=True): way for state, way in flow.items()}
 
 
 def _sifted(flow: Flow) -> Flow:

@@ -176,10 +176,14 @@ def answered_twice(subject: Subject) -> Iterator[Finding]:
     mend="end the way after the reply",
 )
 def relay_after_reply(subject: Subject) -> Iterator[Finding]:
-    """The reply without the `drop` after it."""
+    """The reply without the `drop` after it. A saved REGISTER may be sent on to another registrar."""
     for call, flow in subject.visits(_REQUEST):
         if subject.effect(call).relays:
-            again = {state: way for state, way in flow.items() if state.answered is Known.YES}
+            again = {
+                state: way
+                for state, way in flow.items()
+                if state.answered is Known.YES and state.methods != mask("REGISTER")
+            }
             if again:
                 message = f"the request can have been answered before it is relayed{told(again)}"
                 yield Finding(call.name_place, message, _stop_word(subject))
@@ -227,19 +231,18 @@ def _normal(phrase: str) -> str:
     return re.sub(r"[^a-z]+", " ", phrase.lower()).strip()
 
 
+_STATUSES: Final[dict[str, list[int]]] = {}
+for _status, _phrase in PHRASES.items():
+    _STATUSES.setdefault(_normal(_phrase), []).append(_status)
+
+
 def meant_status(status: int, phrase: str) -> int | None:
     """The status whose phrase (RFC 3261 §21) stands beside another one; None when there is no such doubt."""
-    wanted = _normal(phrase)
-    own = PHRASES.get(status, "")
-    likeness = {code: _likeness(wanted, each) for code, each in PHRASES.items()}
-    best = max(likeness, key=lambda code: (likeness[code], code // 100 == status // 100))
-    if likeness[best] < _ALIKE or _likeness(wanted, own) >= _ALIKE or PHRASES[best] == own:
+    wanted, own = _normal(phrase), _normal(PHRASES.get(status, ""))
+    near = difflib.get_close_matches(wanted, _STATUSES, n=1, cutoff=_ALIKE)
+    if not near or difflib.SequenceMatcher(None, wanted, own).ratio() >= _ALIKE:
         return None
-    return best
-
-
-def _likeness(wanted: str, phrase: str) -> float:
-    return difflib.SequenceMatcher(None, wanted, _normal(phrase)).ratio()
+    return min(_STATUSES[near[0]], key=lambda code: code // 100 != status // 100)
 
 
 @rule(
@@ -296,7 +299,8 @@ def challenge_unchallengeable(subject: Subject) -> Iterator[Finding]:
     for call, flow in subject.visits(_REQUEST):
         is_challenge = call.name in REPLYING and status_of(call) in (401, 407)
         is_challenge |= call.name in ("www_challenge", "proxy_challenge")
-        found = methods_of(flow) & mask("ACK", "CANCEL")
+        bare = {state: way for state, way in flow.items() if not state.refused}
+        found = methods_of(bare) & mask("ACK", "CANCEL")
         if is_challenge and found:
             yield Finding(call.name_place, f"{method_names(found)} can be challenged here")
 

@@ -59,7 +59,10 @@ class State(NamedTuple):
     answered: Known = Known.NO
     relayed: Known = Known.NO
     recorded: bool = False
+    """Whether record_route was called, or the script decided against it."""
     transaction: Known = Known.NO
+    refused: bool = False
+    """Whether credentials were asked for and not found, which ACK, CANCEL and PRACK never get to."""
     appended: bool = False
     """Whether a header was added to the reply."""
     branched: Known = Known.NO
