@@ -91,6 +91,11 @@ def test_a_finding_shows_one_way_to_it() -> None:
 # -- what the lint does not know -----------------------------------------------------------------------------
 
 
+def test_selects_of_modules_have_near_names_too() -> None:
+    (error,) = check_text(LOADED + 'route { if (@hf_valu["x"]) drop; t_relay(); }').errors
+    assert (error.message, error.hint) == ("select @hf_valu is not known", "did you mean hf_value?")
+
+
 class Foreign(Module):
     """foreign: functions that are not SER's, one of which says what it does."""
 
@@ -182,6 +187,8 @@ OWN_WORDS = [
     (486, "Busy"),
     (606, "Not Acceptable"),
     (603, "Declined"),
+    (488, "Not Acceptable"),
+    (202, "Accepted for later delivery"),
 ]
 
 

@@ -168,7 +168,8 @@ def reader_of(modules: Modules, missing: Collection[str] = ()) -> Callable[[str]
 
 def _missing_select(root: str, owner: str | None, error: UnknownSelect, modules: Modules) -> ArgumentError:
     if owner is None:
-        return error
+        adds = [each for module in modules for each in module.selects]
+        return error if error.hint else ArgumentError(str(error), near(root, adds))
     if owner in modules:
         return ArgumentError(f"module {owner} of this build has no select @{root} yet")
     if owner in available():

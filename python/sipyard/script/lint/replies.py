@@ -239,6 +239,8 @@ for _status, _phrase in PHRASES.items():
 def meant_status(status: int, phrase: str) -> int | None:
     """The status whose phrase (RFC 3261 §21) stands beside another one; None when there is no such doubt."""
     wanted, own = _normal(phrase), _normal(PHRASES.get(status, ""))
+    if own and (wanted in own or own in wanted):
+        return None
     near = difflib.get_close_matches(wanted, _STATUSES, n=1, cutoff=_ALIKE)
     if not near or difflib.SequenceMatcher(None, wanted, own).ratio() >= _ALIKE:
         return None
