@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sipyard.arguments import RouteKind
 from sipyard.script.lint.rule import Finding, rule
+from sipyard.script.lint.states import Known
 from sipyard.script.lint.subject import Subject, nodes
 from sipyard.script.source import Severity
 from sipyard.script.tree import Block, If, Route, Statement, Stop
@@ -51,6 +52,22 @@ def route_unarmed(subject: Subject) -> Iterator[Finding]:
         if arming is not None and not subject.is_used(route):
             mend = f'call {arming}("{route.name}") before t_relay'
             yield Finding(route.place, f"{_title(route)} is never armed", mend)
+
+
+@rule(
+    "arm-late",
+    Severity.WARNING,
+    summary="t_on_failure, t_on_reply or t_on_branch after the request was relayed",
+    reason="branches have left without it, and a reply may come before it",
+    source="RFC 3261 §16.6, §16.7; SER tm",
+    mend="arm it before t_relay",
+)
+def arm_late(subject: Subject) -> Iterator[Finding]:
+    """Where all ways have relayed."""
+    for call, flow in subject.visits(RouteKind.REQUEST):
+        is_late = all(state.relayed is Known.YES for state in flow)
+        if call.name in _ARMED_BY.values() and is_late:
+            yield Finding(call.name_place, f"{call.name} comes after the request was relayed")
 
 
 @rule(
