@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SIGNATURE: Final = f"Sipyard/{__version__}"
 DEFAULT_PORT: Final = 5060
+BLACKLIST_ENTRY: Final = 64
+"""Bytes of one remembered destination, about."""
 _LISTEN = re.compile(
     r"(?:(?P<protocol>udp|tcp|tls|ws|wss):)?(?P<host>\[[^\]]+\]|[^:\s]+|[0-9a-f:]+:[0-9a-f:.]*)"
     r"(?::(?P<port>[0-9]+|\*))?",
@@ -111,6 +113,9 @@ class Settings:
     reply_to_via: bool = False
     use_dns_failover: bool = True  # RFC 3263 §4.3; SER: off
     dns_try_ipv6: bool = True
+    use_dst_blacklist: bool = False
+    dst_blacklist_expire: int = 60
+    dst_blacklist_mem: int = 250
     advertised_address: str = ""
     advertised_port: int = 0
     maxbuffer: int = 4_194_304
@@ -157,6 +162,9 @@ class Settings:
             "user_agent_header": SIGNATURE if self.server_signature else "",
             "reply_to_via": self.reply_to_via,
             "dns_failover": self.use_dns_failover,
+            "blacklist": self.use_dst_blacklist and self.dst_blacklist_expire > 0,
+            "blacklist_expire": max(self.dst_blacklist_expire, 1),
+            "blacklist_limit": self.dst_blacklist_mem * 1024 // BLACKLIST_ENTRY,
             "aliases": list(self.aliases()),
         }
 

@@ -147,6 +147,11 @@ impl Core {
         self.take_events();
     }
 
+    /// Forget all destinations that did not answer lately; how many those were.
+    pub fn clear_blacklist(&mut self) -> usize {
+        self.layer.blacklist_mut().forget(None)
+    }
+
     /// The transaction layer, to look at.
     pub fn layer(&self) -> &sipyard_transaction::Layer {
         &self.layer

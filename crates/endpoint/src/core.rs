@@ -262,6 +262,7 @@ impl Core {
             ("transactions.refused", layer.refused),
             ("transactions.timeouts", layer.timeouts),
             ("transactions.failovers", layer.failovers),
+            ("transactions.blacklisted", layer.blacklisted),
             ("transactions.loops", layer.loops),
             ("transactions.overdue", layer.overdue),
             ("absorbed.retransmissions", layer.retransmitted_in),
@@ -289,6 +290,7 @@ impl Core {
             ("timers", counts.timers),
             ("held_replies", counts.held),
             ("held", counts.pending),
+            ("blacklist", self.layer.blacklist().len()),
             ("queue", self.events.len() + counts.events),
             ("transmits", self.outbox.len() + counts.transmits),
         ]

@@ -40,6 +40,16 @@ pub enum Setting {
     Via1Matching(bool),
     /// Drop replies whose top Via is not exactly one that a listener writes.
     CheckVia(bool),
+    /// Remember destinations that do not answer.
+    Blacklist(bool),
+    /// For how long.
+    BlacklistExpire(Micros),
+    /// How many at most.
+    BlacklistLimit(usize),
+    /// Methods (SER's bits) whose timeout adds one.
+    BlacklistMethodsAdd(u32),
+    /// Methods (SER's bits) that do not go to one.
+    BlacklistMethodsLookup(u32),
     /// Try a branch's next target.
     Failover(bool),
     /// Two Record-Routes between sockets.
@@ -108,6 +118,11 @@ pub(crate) fn apply(config: &mut Config, setting: Setting) -> Option<Setting> {
         Setting::RuriMatching(value) => config.ruri_matching = value,
         Setting::Via1Matching(value) => config.via1_matching = value,
         Setting::CheckVia(value) => config.check_via = value,
+        Setting::Blacklist(value) => config.blacklist.enabled = value,
+        Setting::BlacklistExpire(value) => config.blacklist.expire = value,
+        Setting::BlacklistLimit(value) => config.blacklist.limit = value,
+        Setting::BlacklistMethodsAdd(value) => config.blacklist.methods_add = value,
+        Setting::BlacklistMethodsLookup(value) => config.blacklist.methods_lookup = value,
         Setting::Failover(value) => config.failover = value,
         Setting::DoubleRecordRoute(value) => config.double_record_route = value,
         Setting::LoopDetection(value) => config.loop_detection = value,

@@ -63,6 +63,11 @@ pub fn setting_of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Setti
         "check_via" => Setting::CheckVia(value.extract()?),
         // A stateless branch is always the same for the same request, so there is nothing to switch.
         "syn_branch" => return value.extract::<bool>().map(|_| None),
+        "blacklist" => Setting::Blacklist(value.extract()?),
+        "blacklist_expire" => Setting::BlacklistExpire(time(value)?),
+        "blacklist_limit" => Setting::BlacklistLimit(value.extract()?),
+        "blacklist_methods_add" => Setting::BlacklistMethodsAdd(value.extract()?),
+        "blacklist_methods_lookup" => Setting::BlacklistMethodsLookup(value.extract()?),
         "dns_failover" => Setting::Failover(value.extract()?),
         "double_record_route" => Setting::DoubleRecordRoute(value.extract()?),
         "loop_detection" => Setting::LoopDetection(value.extract()?),

@@ -1,11 +1,13 @@
 //! `Core`: the operations that an online and an offline endpoint share.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use sipyard_endpoint::{Event, Handle, Incoming, Kept, TargetError};
-use sipyard_transaction::{CancelOutcome, NewTransaction, Request, TxId};
+use sipyard_transaction::{CancelOutcome, NewTransaction, Protocol, Request, TxId};
 
 use crate::address::{listener_index, protocol_of, socket_address, Listener, Target};
 use crate::configure::setting_of;
@@ -264,6 +266,27 @@ impl Core {
         let result = PyDict::new(py);
         live.into_iter().try_for_each(|(name, value)| result.set_item(name, value))?;
         Ok(result)
+    }
+
+    fn blacklist<'py>(&self, py: Python<'py>) -> Vec<(&'static str, Bound<'py, PyString>, u16, f64)> {
+        let entries = self.handle.with(|core| {
+            let now = core.now();
+            let entries = core.layer().blacklist().entries(now);
+            entries.map(|(protocol, remote, end)| (protocol, remote, end - now)).collect::<Vec<_>>()
+        });
+        let row = |(protocol, remote, left): (Protocol, SocketAddr, u64)| {
+            (protocol.parameter(), PyString::new(py, &remote.ip().to_string()), remote.port(), seconds(left))
+        };
+        entries.into_iter().map(row).collect()
+    }
+
+    #[getter]
+    fn blacklist_limit(&self) -> usize {
+        self.handle.with(|core| core.layer().config().blacklist.limit)
+    }
+
+    fn clear_blacklist(&self) -> usize {
+        self.handle.with(|core| core.clear_blacklist())
     }
 
     #[pyo3(signature = (limit = 256))]

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::blacklist::BlacklistConfig;
+
 /// A time or an interval in microseconds of a monotonic clock that the caller owns.
 pub type Micros = u64;
 
@@ -82,6 +84,8 @@ pub struct Config {
     pub check_via: bool,
     /// Two Record-Route headers when a request leaves from another socket than it came in by.
     pub double_record_route: bool,
+    /// Destinations that did not answer lately.
+    pub blacklist: BlacklistConfig,
     /// Try a branch's next target on timeout, transport error and 503.
     pub failover: bool,
     /// Answer 482 to a request that comes back with nothing changed (RFC 5393).
@@ -112,6 +116,7 @@ impl Default for Config {
             via1_matching: true,
             check_via: false,
             double_record_route: true,
+            blacklist: BlacklistConfig::default(),
             failover: true,
             loop_detection: true,
             max_breadth: 60,

@@ -372,6 +372,8 @@ pub struct Counters {
     pub timeouts: u64,
     /// Targets skipped for the next one.
     pub failovers: u64,
+    /// Targets not sent to because they did not answer lately.
+    pub blacklisted: u64,
     /// Loops found.
     pub loops: u64,
     /// Transactions refused because the table was full.

@@ -28,6 +28,9 @@ impl Transaction {
             let received_by = self.request.as_ref().map_or(0, |request| request.flow.listener);
             let Some(listener) = io.listener_for(&target, received_by) else { continue };
             target.listener = Some(listener);
+            if self.request.as_ref().is_some_and(|request| io.forbids(request.message.method(), &target)) {
+                continue;
+            }
             let Some(data) = self.write_branch(io, &outgoing, &target) else { continue };
             let uri = outgoing.uri.clone();
             let spare = io.config.failover && targets.len() > 0;

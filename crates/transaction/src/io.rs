@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use sipyard_wire::Method;
 
 use crate::address::{Listener, Target};
+use crate::blacklist::Blacklist;
 use crate::config::{Config, Micros};
 use crate::event::{Counters, Event, Transmit, TxId};
 use crate::key::Keys;
@@ -26,6 +28,8 @@ pub struct Io {
     pub transmits: VecDeque<Transmit>,
     /// What a script asked to hear of.
     pub events: VecDeque<Event>,
+    /// Destinations that did not answer lately.
+    pub blacklist: Blacklist,
     /// Counters.
     pub counters: Counters,
     /// Replies held now.
@@ -52,6 +56,13 @@ impl Io {
     pub fn timer(&mut self, id: TxId, kind: Kind, branch: u8, interval: Micros) -> Micros {
         let owner = Entry { deadline: 0, slot: id.slot, generation: id.generation, kind, branch };
         self.timers.push(self.now, interval, owner)
+    }
+
+    /// Whether a request of this method must not go to a target now.
+    pub fn forbids(&mut self, method: Method<'_>, target: &Target) -> bool {
+        let forbidden = self.blacklist.forbids(&self.config.blacklist, self.now, method, target);
+        self.counters.blacklisted += u64::from(forbidden);
+        forbidden
     }
 
     /// The listener to send from: the one asked for, else the one the request came in by if it fits, else the first of

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use sipyard_wire::{Message, Method};
 
 use crate::address::{Flow, Listener};
+use crate::blacklist::Blacklist;
 use crate::branch_id::BranchId;
 use crate::config::{Config, Micros};
 use crate::event::{Arm, Counters, Counts, Disposition, Event, Request, ResponseDisposition, Transmit, TxId};
@@ -45,6 +46,7 @@ impl Layer {
                 timers: Timers::default(),
                 transmits: VecDeque::new(),
                 events: VecDeque::new(),
+                blacklist: Blacklist::default(),
                 counters: Counters::default(),
                 held: 0,
                 tokens: 0,
@@ -242,6 +244,16 @@ impl Layer {
             transmits: self.io.transmits.len(),
             events: self.io.events.len(),
         }
+    }
+
+    /// Destinations that did not answer lately.
+    pub fn blacklist(&self) -> &Blacklist {
+        &self.io.blacklist
+    }
+
+    /// The same, to change.
+    pub fn blacklist_mut(&mut self) -> &mut Blacklist {
+        &mut self.io.blacklist
     }
 
     /// What has happened since the start.

@@ -17,6 +17,7 @@
 
 mod acknowledge;
 pub mod address;
+mod blacklist;
 mod branch_id;
 mod breadth;
 mod cancel;
@@ -50,6 +51,7 @@ mod transaction;
 mod upstream;
 
 pub use address::{is_sane, Flow, Listener, Protocol, Target};
+pub use blacklist::{Blacklist, BlacklistConfig};
 pub use branch_id::is_of_a_transaction;
 pub use config::{Config, Generation, Micros, Timers};
 pub use event::{

@@ -11,7 +11,8 @@ const SHORTEST: usize = "SIP/2.0/WS a;branch=".len() + branch_id::LENGTH;
 ///
 /// The hash is keyed, so a branch with it is one of ours: no address has to be compared.
 pub fn comes_back(message: &Message, loop_hash: u64) -> bool {
-    let long_enough = message.values(HeaderName::Via).filter_map(Result::ok).filter(|value| value.text.len() >= SHORTEST);
+    let long_enough =
+        message.values(HeaderName::Via).filter_map(Result::ok).filter(|value| value.text.len() >= SHORTEST);
     let mut vias = long_enough.filter_map(|value| Via::parse(value.text).ok());
     vias.any(|via| via.branch().and_then(branch_id::loop_hash) == Some(loop_hash))
 }

@@ -98,6 +98,9 @@ impl Transaction {
         let Some(branch) = self.branches.get_mut(index) else { return };
         branch.timed_out = true;
         let silent = !branch.replied;
+        if let (true, Some(request)) = (silent, &self.request) {
+            io.blacklist.add_silent(&io.config.blacklist, io.now, request.message.method(), &branch.target);
+        }
         if silent && self.in_time_for_another(io) && self.try_next_target(io, index) {
             return;
         }
@@ -108,6 +111,9 @@ impl Transaction {
 
     /// The message could not be sent.
     pub fn on_branch_failed(&mut self, io: &mut Io, index: usize) {
+        if let Some(branch) = self.branches.get(index) {
+            io.blacklist.add(&io.config.blacklist, io.now, &branch.target);
+        }
         if self.client_step(io, index, Happening::TransportError).has(Act::FAILED) && !self.try_next_target(io, index) {
             // RFC 3261 §16.9: as if 503 had come.
             self.decide(io, index, 503);

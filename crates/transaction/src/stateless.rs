@@ -67,6 +67,9 @@ impl Layer {
         for target in targets {
             let Some(listener) = self.io.listener_for(target, request.flow.listener) else { continue };
             let target = Target { listener: Some(listener), ..*target };
+            if self.io.forbids(request.message.method(), &target) {
+                continue;
+            }
             let data = write_request(&self.io, request, outgoing, &target, |out| {
                 write_stateless(branch, loop_hash, out);
                 connection_parameter(request.flow.connection, out);

@@ -360,6 +360,28 @@ fn failover_along_the_targets() {
 }
 
 #[test]
+fn a_destination_that_was_silent_is_passed_over_for_a_while() {
+    let mut world = World::new();
+    world.layer.config_mut().blacklist.enabled = true;
+    let relay = |world: &mut World, branch: &str| {
+        let request_ = world.receive(&request("INVITE", branch, ""), "caller").expect("new");
+        let NewTransaction::New(id) = world.layer.new_transaction(world.now, &request_) else { panic!("new") };
+        world.layer.relay(world.now, id, vec![branch_to(&["bob", "carol"])]).expect("sent");
+        world.drain();
+        world.trace().into_iter().find(|line| line.ends_with(" INVITE")).expect("an INVITE")
+    };
+    assert_eq!(relay(&mut world, "z9hG4bKone"), "0 bob INVITE");
+    world.run(30 * S); // fr: Bob said nothing
+    world.answer("carol", 200);
+    world.trace();
+    assert_eq!(relay(&mut world, "z9hG4bKtwo"), "30000 carol INVITE");
+    assert_eq!(world.layer.counters().blacklisted, 1);
+    world.run(60 * S);
+    world.trace();
+    assert_eq!(relay(&mut world, "z9hG4bKthree"), "90000 bob INVITE");
+}
+
+#[test]
 fn failover_has_an_end() {
     let mut world = World::new();
     let request_ = world.receive(&invite(), "caller").expect("new");

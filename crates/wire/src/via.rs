@@ -35,10 +35,7 @@ impl<'a> Via<'a> {
     }
 
     /// Parses one value and shows each of its parameters: name, and value if it has one.
-    pub(crate) fn scan(
-        text: &'a [u8],
-        show: impl FnMut(&'a [u8], Option<&'a [u8]>),
-    ) -> Result<Via<'a>, ParseError> {
+    pub(crate) fn scan(text: &'a [u8], show: impl FnMut(&'a [u8], Option<&'a [u8]>)) -> Result<Via<'a>, ParseError> {
         let mut at = 0;
         let mut token = |after: Option<u8>| -> Result<&'a [u8], ParseError> {
             let start = skip_lws(text, at);

@@ -34,6 +34,7 @@ __all__ = [
     "Message",
     "NameAddr",
     "OfflineEndpoint",
+    "PanicException",
     "ParseError",
     "Target",
     "Transaction",
@@ -567,6 +568,11 @@ class _Settings(TypedDict, total=False):
     check_via: bool
     syn_branch: bool
     dns_failover: bool
+    blacklist: bool
+    blacklist_expire: float
+    blacklist_limit: int
+    blacklist_methods_add: int
+    blacklist_methods_lookup: int
     double_record_route: bool
     loop_detection: bool
     aliases: list[tuple[str, int, str | None]]
@@ -658,6 +664,13 @@ class Core:
         """Everything counted since the start, by dotted name: "received.requests", "dropped.short"."""
     def live(self) -> dict[str, int]:
         """What there is now: "transactions", "clients", "timers", "queue", "held"."""
+    def blacklist(self) -> list[tuple[str, str, int, float]]:
+        """Destinations that did not answer lately: protocol, address, port, seconds left."""
+    @property
+    def blacklist_limit(self) -> int:
+        """How many there may be."""
+    def clear_blacklist(self) -> int:
+        """Forget them all; how many those were."""
     def poll_events(self, limit: int = 256) -> list[_Event]:
         """Take up to `limit` events off the queue."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sipyard import __version__
 from sipyard._native.core import version as core_version
 from sipyard.management.registry import RpcFault
+from sipyard.settings import BLACKLIST_ENTRY
 
 if TYPE_CHECKING:
     from sipyard.engine import Engine
@@ -39,6 +40,9 @@ class CoreCommands:
         add("core.tcp_info", self.connections)
         add("core.counters", self.counters)
         add("core.live", self.live)
+        add("dst_blacklist.debug", self.blacklist)
+        add("dst_blacklist.mem_info", self.blacklist_memory)
+        add("dst_blacklist.delete_all", self.clear_blacklist)
 
     def version(self) -> str:
         """Version of the server and of its native core."""
@@ -86,6 +90,22 @@ class CoreCommands:
     def connections(self) -> dict[str, int]:
         """TCP: none in this version."""
         return {"readers": 0, "max_connections": 0, "opened_connections": 0}
+
+    def blacklist(self) -> list[dict[str, str | int]]:
+        """Destinations that did not answer lately, with the seconds for which nothing is sent there."""
+        return [
+            {"proto": protocol, "ip": ip, "port": port, "expires": round(left)}
+            for protocol, ip, port, left in self._engine.core.blacklist()
+        ]
+
+    def blacklist_memory(self) -> list[int]:
+        """Bytes that the blacklist takes, about, and the most that it may take."""
+        used = self._engine.core.live()["blacklist"] * BLACKLIST_ENTRY
+        return [used, self._engine.core.blacklist_limit * BLACKLIST_ENTRY]
+
+    def clear_blacklist(self) -> int:
+        """Forget all destinations that did not answer; returns how many (not in SER)."""
+        return self._engine.core.clear_blacklist()
 
     def counters(self) -> dict[str, int]:
         """All counters of the core, by name."""

@@ -19,7 +19,7 @@ _TLS = "TLS is set by module tls"
 _TCP = "this build listens on UDP only"
 _OWN_FIFO = "the management server is a module in SER 2.0"
 _CACHE = "the resolver keeps answers for the time that their zone allows"
-_BLACKLIST = "failover remembers nothing beyond the transaction yet"
+_BLACKLIST = "an entry goes when it ends, without cleanings"
 _RECEIVED = "`received` is added by comparing addresses, as RFC 3261 §18.2.1 asks, without DNS"
 _RESOLVER = "the resolver keeps to the times and lists of its own configuration"
 _STUN = "STUN on the SIP port is answered by no module of this build"
@@ -77,8 +77,8 @@ PARAMETERS: Final[tuple[CoreParameter, ...]] = (
     _P("dns_cache_max_ttl", "number", 2147483647, 2147483647, _N, "most seconds an answer is kept", _CACHE),
     _P("dns_cache_mem", "number", 500, 500, _N, "KB of cache", _CACHE),
     _P("dns_cache_gc_interval", "number", 120, 120, _N, "seconds between cleanings", _CACHE),
-    _P("use_dst_blacklist", "switch", 0, 0, _N, "remember dead destinations", _BLACKLIST),
-    _P("dst_blacklist_mem", "number", 250, 250, _N, "KB of blacklist", _BLACKLIST),
+    _P("use_dst_blacklist", "switch", 0, 0, _N, "remember dead destinations"),
+    _P("dst_blacklist_mem", "number", 250, 250, _N, "KB of blacklist, 16 entries each"),
     _P(
         "dst_blacklist_expire",
         "number",
@@ -86,8 +86,7 @@ PARAMETERS: Final[tuple[CoreParameter, ...]] = (
         60,
         _N,
         "seconds on the blacklist",
-        _BLACKLIST,
-        ("dst_blacklist_ttl",),
+        names=("dst_blacklist_ttl",),
     ),
     _P("dst_blacklist_gc_interval", "number", 60, 60, _N, "seconds between cleanings", _BLACKLIST),
     _P("statistics", "string", None, None, _B, "statistics file", "counters are read by RPC and metrics"),

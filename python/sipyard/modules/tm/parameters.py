@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipyard.arguments import Generation
 from sipyard.module import Module, Parameter
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _OLD = Generation.SER_0_9
 _NEW = Generation.SER_2_0
+_ALL_METHODS: Final = 0x1FF
+"""SER's bits: INVITE 1, CANCEL 2, ACK 4, BYE 8, INFO 16, REGISTER 32, SUBSCRIBE 64, NOTIFY 128, else 256."""
 
 
 class Parameters(Module):
@@ -90,4 +92,6 @@ class Parameters(Module):
             "via1_matching": self.via1_matching,
             "aggregate_challenges": self.aggregate_challenges and not is_old,
             "best_response": "0.9" if is_old else "2.0",
+            "blacklist_methods_add": self.blst_methods_add & _ALL_METHODS,
+            "blacklist_methods_lookup": self.blst_methods_lookup & _ALL_METHODS,
         }
