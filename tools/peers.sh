@@ -4,7 +4,7 @@
 set -eu
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 missing=
-for pair in sipp:sip-tester sipsak:sipsak baresip:baresip-core kamailio:kamailio; do
+for pair in sipp:sip-tester sipsak:sipsak baresip:baresip-core kamailio:kamailio m4:m4; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 [ -n "$missing" ] || exit 0

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 SIGNATURE: Final = f"Sipyard/{__version__}"
 DEFAULT_PORT: Final = 5060
-BLACKLIST_ENTRY: Final = 64
-"""Bytes of one remembered destination, about."""
 _LISTEN = re.compile(
     r"(?:(?P<protocol>udp|tcp|tls|ws|wss):)?(?P<host>\[[^\]]+\]|[^:\s]+|[0-9a-f:]+:[0-9a-f:.]*)"
     r"(?::(?P<port>[0-9]+|\*))?",
@@ -164,7 +162,7 @@ class Settings:
             "dns_failover": self.use_dns_failover,
             "blacklist": self.use_dst_blacklist and self.dst_blacklist_expire > 0,
             "blacklist_expire": max(self.dst_blacklist_expire, 1),
-            "blacklist_limit": self.dst_blacklist_mem * 1024 // BLACKLIST_ENTRY,
+            "blacklist_memory": self.dst_blacklist_mem * 1024,
             "aliases": list(self.aliases()),
         }
 

@@ -5,15 +5,17 @@ A server, the test kit and a benchmark all put their engine together here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sipyard.arguments import Generation
 from sipyard.engine import Engine, Routes
 from sipyard.management.core_commands import CoreCommands
 from sipyard.registry import Modules
 from sipyard.routes import load_routes
-from sipyard.script import Script, load_script, load_text
+from sipyard.script import Script, Severity, load_script, load_text
 from sipyard.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,17 +31,20 @@ class Site:
     routes: Routes
     modules: Modules
     settings: Settings
+    remarks: Sequence[str] = ()
+    """What an operator should know at the start: settings that have no meaning here, and why."""
 
     @classmethod
-    def load(cls, path: str | Path) -> Site:
-        """A SER script, or a routes file when the name ends in ``.py``.
+    def load(cls, path: str | Path, generation: Generation | None = None) -> Site:
+        """A SER script, run through m4 when the name ends in ``.m4``; a routes file when it ends in ``.py``.
 
+        :param generation: reads a script as that of SER, whatever it looks like.
         :raises ConfigError: it cannot be loaded.
         """
         if Path(path).suffix == ".py":
             found = load_routes(path)
             return cls(str(path), found.routes, found.modules, Settings.of(found.settings))
-        return cls.of_script(str(path), load_script(path))
+        return cls.of_script(str(path), load_script(path, generation))
 
     @classmethod
     def of_text(cls, text: str, name: str = "<script>") -> Site:
@@ -52,7 +57,8 @@ class Site:
     @classmethod
     def of_script(cls, name: str, script: Script) -> Site:
         """A script that has been compiled."""
-        return cls(name, script, script.modules, Settings.of(script.settings))
+        notes = (one for one in script.report.problems if one.severity is Severity.NOTE)
+        return cls(name, script, script.modules, Settings.of(script.settings), [str(one) for one in notes])
 
     def engine(self, core: Core, *, resolver: Resolver | None = None, **options: Any) -> Engine:
         """An engine on this core, the core told its parameters."""

@@ -154,3 +154,20 @@ def test_check(tmp_path: Path) -> None:
     assert status == 1
     assert "bad.cfg:2" in text
     assert "Traceback" not in text
+
+
+def test_what_has_no_meaning_here_is_said_at_the_start(tmp_path: Path) -> None:
+    script = tmp_path / "ser.cfg"
+    script.write_text('children=4\nloadmodule "sl"\nroute { sl_send_reply("200", "OK"); }\n')
+    command = [sys.executable, "-m", "sipyard.cli", "run", "--ser", "2.0", str(script), "-l"]
+    process = subprocess.Popen(
+        [*command, f"127.0.0.1:{free_port()}"], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    lines = []
+    with process:
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                process.terminate()
+    assert any("ser.cfg:1:1: note: children has no effect (" in line for line in lines), lines

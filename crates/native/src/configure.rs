@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pyo3::prelude::*;
 use sipyard_endpoint::{Alias, Setting};
-use sipyard_transaction::Generation;
+use sipyard_transaction::{Generation, BLACKLIST_ENTRY};
 
 use crate::address::protocol_of;
 use crate::core_object::unknown_setting;
@@ -65,7 +65,7 @@ pub fn setting_of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Setti
         "syn_branch" => return value.extract::<bool>().map(|_| None),
         "blacklist" => Setting::Blacklist(value.extract()?),
         "blacklist_expire" => Setting::BlacklistExpire(time(value)?),
-        "blacklist_limit" => Setting::BlacklistLimit(value.extract()?),
+        "blacklist_memory" => Setting::BlacklistLimit(value.extract::<usize>()? / BLACKLIST_ENTRY),
         "blacklist_methods_add" => Setting::BlacklistMethodsAdd(value.extract()?),
         "blacklist_methods_lookup" => Setting::BlacklistMethodsLookup(value.extract()?),
         "dns_failover" => Setting::Failover(value.extract()?),

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use sipyard_endpoint::{Event, Handle, Incoming, Kept, TargetError};
-use sipyard_transaction::{CancelOutcome, NewTransaction, Protocol, Request, TxId};
+use sipyard_transaction::{CancelOutcome, NewTransaction, Protocol, Request, TxId, BLACKLIST_ENTRY};
 
 use crate::address::{listener_index, protocol_of, socket_address, Listener, Target};
 use crate::configure::setting_of;
@@ -281,8 +281,12 @@ impl Core {
     }
 
     #[getter]
-    fn blacklist_limit(&self) -> usize {
-        self.handle.with(|core| core.layer().config().blacklist.limit)
+    fn blacklist_memory(&self) -> (usize, usize) {
+        let sizes = |core: &mut sipyard_endpoint::Core| {
+            (core.layer().blacklist().len(), core.layer().config().blacklist.limit)
+        };
+        let (entries, limit) = self.handle.with(sizes);
+        (entries * BLACKLIST_ENTRY, limit * BLACKLIST_ENTRY)
     }
 
     fn clear_blacklist(&self) -> usize {

@@ -11,6 +11,9 @@ use sipyard_wire::Method;
 use crate::address::{Protocol, Target};
 use crate::config::Micros;
 
+/// Bytes of memory that an entry takes, about.
+pub const ENTRY: usize = 64;
+
 /// What is remembered, and for whom it counts.
 #[derive(Clone, Debug)]
 pub struct BlacklistConfig {

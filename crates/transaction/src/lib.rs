@@ -51,7 +51,7 @@ mod transaction;
 mod upstream;
 
 pub use address::{is_sane, Flow, Listener, Protocol, Target};
-pub use blacklist::{Blacklist, BlacklistConfig};
+pub use blacklist::{Blacklist, BlacklistConfig, ENTRY as BLACKLIST_ENTRY};
 pub use branch_id::is_of_a_transaction;
 pub use config::{Config, Generation, Micros, Timers};
 pub use event::{

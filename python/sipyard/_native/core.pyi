@@ -570,7 +570,7 @@ class _Settings(TypedDict, total=False):
     dns_failover: bool
     blacklist: bool
     blacklist_expire: float
-    blacklist_limit: int
+    blacklist_memory: int
     blacklist_methods_add: int
     blacklist_methods_lookup: int
     double_record_route: bool
@@ -667,8 +667,8 @@ class Core:
     def blacklist(self) -> list[tuple[str, str, int, float]]:
         """Destinations that did not answer lately: protocol, address, port, seconds left."""
     @property
-    def blacklist_limit(self) -> int:
-        """How many there may be."""
+    def blacklist_memory(self) -> tuple[int, int]:
+        """Bytes that they take, about, and the most that they may take."""
     def clear_blacklist(self) -> int:
         """Forget them all; how many those were."""
     def poll_events(self, limit: int = 256) -> list[_Event]:

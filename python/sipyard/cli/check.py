@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from sipyard.cli.complaint import FILE, complain
+from sipyard.cli.complaint import FILE, GENERATIONS, complain, generation_of
 from sipyard.errors import ConfigError
 
 
 @click.command()
 @FILE
-@click.option("--ser", type=click.Choice(["0.9", "2.0"]), help="Read FILE as this generation of SER.")
+@click.option("--ser", type=click.Choice(GENERATIONS), help="Read FILE as this generation of SER.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for editors and CI.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 def check(file: Path, ser: str | None, as_json: bool, strict: bool) -> None:
@@ -27,15 +27,16 @@ def check(file: Path, ser: str | None, as_json: bool, strict: bool) -> None:
             raise click.UsageError("--json is for scripts in SER's language")
         _check_routes(file)
         return
-    from sipyard.arguments import Generation
     from sipyard.cli import findings
     from sipyard.script import check_file
 
-    generations = {"0.9": Generation.SER_0_9, "2.0": Generation.SER_2_0}
     try:
-        report = check_file(file, generations.get(ser or ""))
+        report = check_file(file, generation_of(ser))
     except OSError as error:
         click.echo(f"{file} cannot be read: {error.strerror}", err=True)
+        sys.exit(2)
+    except ConfigError as error:
+        complain(error)
         sys.exit(2)
     if as_json:
         click.echo(findings.as_json(report))

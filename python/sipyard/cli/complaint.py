@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from sipyard.arguments import Generation
 from sipyard.errors import ConfigError
 
+GENERATIONS = ("0.9", "2.0")
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
@@ -17,3 +19,8 @@ def complain(error: ConfigError) -> None:
     click.echo(error.message if is_report or error.place is None else str(error), err=True)
     if error.hint:
         click.echo(f"  {error.hint}", err=True)
+
+
+def generation_of(text: str | None) -> Generation | None:
+    """The generation that `--ser` names."""
+    return None if text is None else Generation.SER_0_9 if text == "0.9" else Generation.SER_2_0

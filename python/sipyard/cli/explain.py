@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from sipyard.cli.complaint import complain
+from sipyard.cli.complaint import GENERATIONS, complain, generation_of
 from sipyard.errors import ConfigError
 
 
@@ -56,7 +56,7 @@ def _pairs(texts: Sequence[str], pattern: str, option: str) -> list[tuple[str, s
 )
 @click.option("--name", "names", multiple=True, metavar="HOST=IP", help="What a host name leads to.")
 @click.option("--listen", multiple=True, metavar="ADDR[:PORT]", help="Where the server listens.")
-@click.option("--ser", type=click.Choice(["0.9", "2.0"]), help="Read the script as this generation of SER.")
+@click.option("--ser", type=click.Choice(GENERATIONS), help="Read the script as this generation of SER.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 def explain(
     file: Path,
@@ -78,7 +78,6 @@ def explain(
 
     Nothing happens: no network, no database is changed, no program runs.
     """
-    from sipyard.arguments import Generation
     from sipyard.explain import Hypothesis
     from sipyard.explain import explain as tell
     from sipyard.explain.report import as_data, as_text
@@ -100,11 +99,10 @@ def explain(
         names=dict(_pairs(names, r"([^=]+)=([^=]+)", "--name")),
         listen=listen,
     )
-    generations = {"0.9": Generation.SER_0_9, "2.0": Generation.SER_2_0}
     try:
         if file.suffix == ".py":
             raise ConfigError(f"{file} is a routes file; explain reads scripts in SER's language")
-        story = tell(file, hypothesis, generations.get(ser or ""))
+        story = tell(file, hypothesis, generation_of(ser))
     except ConfigError as error:
         complain(error)
         sys.exit(1)

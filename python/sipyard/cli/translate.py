@@ -9,24 +9,22 @@ from pathlib import Path
 
 import click
 
-from sipyard.cli.complaint import FILE, complain
+from sipyard.cli.complaint import FILE, GENERATIONS, complain, generation_of
 from sipyard.errors import ConfigError
 
 
 @click.command()
 @FILE
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write here instead of printing.")
-@click.option("--ser", type=click.Choice(["0.9", "2.0"]), help="Read FILE as this generation of SER.")
+@click.option("--ser", type=click.Choice(GENERATIONS), help="Read FILE as this generation of SER.")
 def translate(file: Path, output: Path | None, ser: str | None) -> None:
     """Write FILE, a SER script, as routes in Python that do the same; comments are kept."""
-    from sipyard.arguments import Generation
     from sipyard.script.translate import translate_file
 
-    generations = {"0.9": Generation.SER_0_9, "2.0": Generation.SER_2_0}
     try:
         if file.suffix == ".py":
             raise ConfigError(f"{file} is a routes file; translate reads scripts in SER's language")
-        source = _laid_out(translate_file(file, generations.get(ser or "")))
+        source = _laid_out(translate_file(file, generation_of(ser)))
     except ConfigError as error:
         complain(error)
         sys.exit(1)

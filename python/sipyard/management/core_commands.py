@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from sipyard import __version__
 from sipyard._native.core import version as core_version
 from sipyard.management.registry import RpcFault
-from sipyard.settings import BLACKLIST_ENTRY
 
 if TYPE_CHECKING:
     from sipyard.engine import Engine
@@ -100,8 +99,7 @@ class CoreCommands:
 
     def blacklist_memory(self) -> list[int]:
         """Bytes that the blacklist takes, about, and the most that it may take."""
-        used = self._engine.core.live()["blacklist"] * BLACKLIST_ENTRY
-        return [used, self._engine.core.blacklist_limit * BLACKLIST_ENTRY]
+        return list(self._engine.core.blacklist_memory)
 
     def clear_blacklist(self) -> int:
         """Forget all destinations that did not answer; returns how many (not in SER)."""

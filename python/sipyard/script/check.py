@@ -23,6 +23,7 @@ from sipyard.script.declarations import Declarations, Settings
 from sipyard.script.declared import declared_class
 from sipyard.script.generation import decide
 from sipyard.script.lint import Subject, lint
+from sipyard.script.macros import source_of
 from sipyard.script.parser import parse
 from sipyard.script.source import Findings, Report, Source
 from sipyard.script.tree import (
@@ -74,8 +75,8 @@ class Checked:
 
 def check_file(path: str | Path, generation: Generation | None = None) -> Report:
     """Check a script file, lint included. `generation` overrides what the file says. OSError when it cannot
-    be read."""
-    return check_text(_read(path), str(path), generation)
+    be read, ConfigError when m4 cannot expand it."""
+    return _inspected(source_of(path), generation).report
 
 
 def check_text(text: str, file: str = "<script>", generation: Generation | None = None) -> Report:
@@ -86,18 +87,18 @@ def check_text(text: str, file: str = "<script>", generation: Generation | None 
 def inspect_text(text: str, file: str = "<script>", generation: Generation | None = None) -> Checked:
     """Check a script given as text, lint included, and return all that was found out. Nothing of a module
     that another package brings is executed."""
-    checked = read_text(text, file, generation, Modules(classes=declared_class))
+    return _inspected(Source(file, text), generation)
+
+
+def _inspected(source: Source, generation: Generation | None) -> Checked:
+    checked = _checked(source, generation, Modules(classes=declared_class))
     checked.lint()
     return checked
 
 
 def read_file(path: str | Path, generation: Generation | None = None) -> Checked:
     """Read and check a file; bytes that are not UTF-8 survive."""
-    return read_text(_read(path), str(path), generation)
-
-
-def _read(path: str | Path) -> str:
-    return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    return _checked(source_of(path), generation)
 
 
 def read_text(
@@ -107,7 +108,11 @@ def read_text(
     modules: Modules | None = None,
 ) -> Checked:
     """Read and check a text. `modules` may hold modules that are loaded already (an embedder's)."""
-    source, findings = Source(file, text), Findings()
+    return _checked(Source(file, text), generation, modules)
+
+
+def _checked(source: Source, generation: Generation | None = None, modules: Modules | None = None) -> Checked:
+    findings = Findings()
     tree = parse(source, findings)
     decided, reason = decide(tree, findings, generation)
     modules = modules or Modules(decided)

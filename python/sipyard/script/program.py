@@ -92,7 +92,7 @@ def build(checked: Checked, compiler: type[Compiler] = Compiler) -> Script:
 def _show_lines(source: Source) -> None:
     """Let tracebacks and debuggers show the lines that were compiled, whatever becomes of the file (or when
     there is none), and in whatever encoding it is."""
-    text = source.text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = source.written.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     linecache.cache[source.file] = (len(text), None, text.splitlines(keepends=True), source.file)
 
 

@@ -10,19 +10,36 @@ from typing import TYPE_CHECKING, NamedTuple
 from sipyard.errors import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sipyard.arguments import Generation
 
 
+class Origin(NamedTuple):
+    """Where a line of an expanded text came from."""
+
+    file: str
+    line: int
+
+
 class Source:
-    """A script's text. Offsets are in characters; lines and columns count from 1."""
+    """A script's text. Offsets are in characters; lines and columns count from 1.
 
-    __slots__ = ("_starts", "file", "text")
+    :ivar text: what is parsed.
+    :ivar written: what the author wrote: the same, unless macros were expanded (`macros.py`); then `origins`
+    say where each line came from, and places are places in there.
+    """
 
-    def __init__(self, file: str, text: str) -> None:
+    __slots__ = ("_origins", "_starts", "_written_lines", "file", "text", "written")
+
+    def __init__(
+        self, file: str, text: str, origins: Sequence[Origin] = (), written: str | None = None
+    ) -> None:
         self.file = file
         self.text = text
+        self.written = text if written is None else written
+        self._origins = origins
+        self._written_lines = self.written.split("\n")
         self._starts = [0]
         at = text.find("\n")
         while at >= 0:
@@ -34,15 +51,19 @@ class Source:
         line = bisect_right(self._starts, start)
         last = bisect_right(self._starts, max(end - 1, start))
         column = start - self._starts[line - 1] + 1
-        return Place(self.file, line, column, last, end - self._starts[last - 1] + 1)
+        end_column = end - self._starts[last - 1] + 1
+        if not self._origins:
+            return Place(self.file, line, column, last, end_column)
+        origin, end_origin = self._origins[line - 1], self._origins[last - 1]
+        if end_origin.file != origin.file or end_origin.line < origin.line:
+            return Place(origin.file, origin.line, column)
+        return Place(origin.file, origin.line, column, end_origin.line, end_column)
 
     def line(self, number: int) -> str:
-        """A line without its line end; "" beyond the text."""
-        if not 1 <= number <= len(self._starts):
+        """A line as it was written, without its line end; "" beyond the text."""
+        if not 1 <= number <= len(self._written_lines):
             return ""
-        start = self._starts[number - 1]
-        end = self._starts[number] if number < len(self._starts) else len(self.text)
-        return self.text[start:end].rstrip("\r\n")
+        return self._written_lines[number - 1].rstrip("\r\n")
 
 
 class Severity(enum.IntEnum):

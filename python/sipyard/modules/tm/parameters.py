@@ -73,6 +73,10 @@ class Parameters(Module):
         int, 0xFFFFFFF7, "Methods for which the blacklist is looked up (bits).", generations=_NEW
     )
 
+    max_transactions = Parameter(
+        int, 1_000_000, "Transactions alive at once; beyond, requests are answered 503 (not in SER)."
+    )
+
     def seconds(self, value: int) -> float:
         """A time parameter in seconds, whichever unit its generation uses."""
         return float(value) if self.generation is _OLD else value / 1000
@@ -92,6 +96,7 @@ class Parameters(Module):
             "via1_matching": self.via1_matching,
             "aggregate_challenges": self.aggregate_challenges and not is_old,
             "best_response": "0.9" if is_old else "2.0",
+            "max_transactions": max(self.max_transactions, 1),
             "blacklist_methods_add": self.blst_methods_add & _ALL_METHODS,
             "blacklist_methods_lookup": self.blst_methods_lookup & _ALL_METHODS,
         }
