@@ -23,6 +23,14 @@ def place_of(error: BaseException) -> str:
     return f"{chosen[0].filename}:{chosen[0].lineno}" if chosen else "unknown place"
 
 
+def _unless_quit(error: BaseException) -> None:
+    """A debugger's `quit` is no failure of the route that it stands in: it ends the program."""
+    from bdb import BdbQuit  # nobody serves in a debugger
+
+    if isinstance(error, BdbQuit):
+        raise error
+
+
 class Incidents:
     """Counts incidents by what they are, and logs the first few of each kind in every second.
 
@@ -55,6 +63,7 @@ class Incidents:
 
     def script_failed(self, error: BaseException, kind: RouteKind) -> None:
         """A route raised. Errors that nobody declared come with their traceback."""
+        _unless_quit(error)
         self.script_failures += 1
         place = place_of(error)
         is_due, left_out = self._is_due(place)
@@ -70,6 +79,7 @@ class Incidents:
 
     def handler_failed(self, error: BaseException) -> None:
         """What stands around a route raised: a bug of ours."""
+        _unless_quit(error)
         place = place_of(error)
         is_due, left_out = self._is_due(place)
         if is_due:

@@ -100,7 +100,10 @@ def test_pdb_stops_in_the_script() -> None:
     script = "list\np msg.request_uri\nnext\np msg.request_uri\nnext\nwhere\np msg.request_uri\nquit\n"
     place = EXAMPLE / "place_call.py"
     stop = f"break hotline.cfg:{line}"
-    shown = run("-m", "pdb", "-c", stop, "-c", "continue", place, stdin=script).stdout
+    done = run("-m", "pdb", "-c", stop, "-c", "continue", place, stdin=script)
+    shown = done.stdout
+    assert "alice" not in shown.rpartition("(Pdb)")[2]  # quit: the rest of the program does not run
+    assert "Traceback" not in done.stderr
     assert f'hotline.cfg({line})route[COUNTER]()\n-> $counter = "front";' in shown
     assert f'{line} B->\t\t$counter = "front";' in shown  # list
     assert f'hotline.cfg({line + 1})route[COUNTER]()\n-> rewritehostport("192.0.2.20:5060");' in shown
