@@ -142,7 +142,7 @@ class Engine:
         self.is_stopping = False
         self._is_stepping = False
         self._lingering: deque[tuple[float, int]] = deque()
-        self._listeners: dict[str, Listener | None] = {}
+        self._listeners: dict[str, Listener] = {}
         self._main = routes.main
         self._onreply = routes.onreply
         self.onsend = routes.onsend
@@ -456,9 +456,10 @@ class Engine:
 
     def listener_named(self, name: str) -> Listener | None:
         """The listener that ``[proto:]host[:port]`` means, None when there is none."""
-        if name not in self._listeners:
-            self._listeners[name] = self._find_listener(name)
-        return self._listeners[name]
+        found = self._listeners.get(name) or self._find_listener(name)
+        if found is not None:  # an address may become ours later
+            self._listeners[name] = found
+        return found
 
     def _find_listener(self, name: str) -> Listener | None:
         protocol, colon, rest = name.partition(":")

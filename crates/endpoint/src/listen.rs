@@ -2,15 +2,20 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use sipyard_transaction::{Listener, Protocol};
-use sipyard_transport::{interface_addresses, interface_index, Multicast, UdpOptions, UdpSocket};
+use parking_lot::RwLock;
+use sipyard_transaction::{Listener, Micros, Protocol};
+use sipyard_transport::{interface_addresses, interface_index, monotonic_micros, Multicast, UdpOptions, UdpSocket};
 
 use crate::core::Core;
-use crate::online::Endpoint;
+use crate::online::{Endpoint, Net};
 use crate::route::Routes;
-use crate::sockets::{Exit, Socket};
+use crate::sockets::{Exit, Sender, Socket};
+
+/// The interfaces are read again no more often than this: anybody may send to addresses that are no listener's.
+const REREAD: Micros = 1_000_000;
 
 /// How to listen.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +36,28 @@ pub struct ListenOptions {
     pub receive_buffer: usize,
     /// Share the address with other processes.
     pub reuse_port: bool,
+}
+
+/// What a wildcard socket needs to add listeners later.
+pub(crate) struct Wildcard {
+    bound: SocketAddr,
+    /// Its index among the sockets.
+    socket: usize,
+    advertised: Advertised,
+    /// When the interfaces were read again last; 0 for never.
+    read_at: AtomicU64,
+}
+
+/// Host and port to name.
+type Advertised = (Option<String>, Option<u16>);
+
+impl Wildcard {
+    /// Whether it is time to read the interfaces again; says so once.
+    fn is_due(&self) -> bool {
+        let (now, last) = (monotonic_micros(), self.read_at.load(Ordering::Relaxed));
+        let is_due = last == 0 || now.saturating_sub(last) >= REREAD;
+        is_due && self.read_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
 }
 
 impl Endpoint {
@@ -65,30 +92,64 @@ impl Endpoint {
             if is_wildcard || bound.ip().is_multicast() { own_addresses(bound, interface)? } else { vec![bound] };
         // No datagram may come in before its listener is known.
         let mut sender = self.net.sender.lock();
-        let mut listeners = Vec::new();
-        self.handle().with(|core| {
-            for address in addresses {
-                let known = position(core, address).filter(|_| bound.ip().is_multicast());
-                let index = known.unwrap_or_else(|| {
-                    let (host, port) = (options.advertised_host.clone(), options.advertised_port);
-                    let index = core.add_listener(Listener::new(Protocol::Udp, address, host, port));
-                    let source = is_wildcard.then_some(address.ip());
-                    sender.add_exit(Exit { socket: self.net.sockets.read().len(), source });
-                    index
-                });
-                listeners.push((address, index));
-            }
+        let index = self.net.sockets.read().len();
+        let advertised = (options.advertised_host.clone(), options.advertised_port);
+        let source = |address: SocketAddr| is_wildcard.then_some(address.ip());
+        let listeners: Vec<(SocketAddr, u16)> = self.handle().with(|core| {
             if is_wildcard {
                 let mut routes = Routes::default();
                 core.set_router(Box::new(move |remote| routes.source_for(remote)));
             }
+            let listen = |address| {
+                let known = position(core, address).filter(|_| bound.ip().is_multicast());
+                let exit = Exit { socket: index, source: source(address) };
+                (address, known.unwrap_or_else(|| add_listener(core, &mut sender, exit, address, &advertised)))
+            };
+            addresses.into_iter().map(listen).collect()
         });
         let first = listeners.first().map_or(0, |(_, index)| *index);
-        let socket = Arc::new(Socket { udp, listeners });
+        let wildcard = is_wildcard.then_some(Wildcard { bound, socket: index, advertised, read_at: AtomicU64::new(0) });
+        let socket = Arc::new(Socket { udp, listeners: RwLock::new(listeners), wildcard });
         sender.add_socket(socket.clone());
         self.net.adopt(socket)?;
         Ok(first)
     }
+}
+
+impl Net {
+    /// The listener of a datagram by the local address it was sent to; the first one where nobody knows better. An
+    /// address that the host was given after a wildcard was opened becomes a listener with its first datagram.
+    pub(crate) fn listener_of(&self, socket: &Socket, local: Option<IpAddr>) -> Option<(SocketAddr, u16)> {
+        let found = local.and_then(|ip| {
+            let is_new = |wildcard: &&Wildcard| !ip.is_multicast() && wildcard.is_due();
+            let added = || socket.wildcard.as_ref().filter(is_new).and_then(|wildcard| self.add(socket, wildcard, ip));
+            socket.listener_at(ip).or_else(added)
+        });
+        found.or_else(|| socket.first_listener())
+    }
+
+    /// Make an address a listener of a wildcard if an interface has it.
+    fn add(&self, socket: &Socket, wildcard: &Wildcard, ip: IpAddr) -> Option<(SocketAddr, u16)> {
+        // Without the list nobody knows better than before.
+        let address = own_addresses(wildcard.bound, 0).ok()?.into_iter().find(|address| address.ip() == ip)?;
+        let mut sender = self.sender.lock();
+        let exit = Exit { socket: wildcard.socket, source: Some(ip) };
+        let index = self.handle.with(|core| add_listener(core, &mut sender, exit, address, &wildcard.advertised));
+        socket.listeners.write().push((address, index));
+        Some((address, index))
+    }
+}
+
+/// A listener and its way out have the same index.
+fn add_listener(
+    core: &mut Core,
+    sender: &mut Sender,
+    exit: Exit,
+    address: SocketAddr,
+    (host, port): &Advertised,
+) -> u16 {
+    sender.add_exit(exit);
+    core.add_listener(Listener::new(Protocol::Udp, address, host.clone(), *port))
 }
 
 /// The addresses that a wildcard stands for, or those of the interface on which a group is joined (the first one will

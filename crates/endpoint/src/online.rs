@@ -304,7 +304,7 @@ impl Net {
                 }
             };
             for datagram in batch.iter() {
-                let Some((address, listener)) = socket.listener_of(datagram.local) else { continue };
+                let Some((address, listener)) = self.listener_of(&socket, datagram.local) else { continue };
                 let flow = Flow { listener, protocol: Protocol::Udp, remote: datagram.remote, connection: 0 };
                 let now = monotonic_micros();
                 self.guarded(|core| core.receive(now, datagram.data, flow, address));

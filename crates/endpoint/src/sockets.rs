@@ -8,8 +8,11 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use sipyard_transaction::Transmit;
 use sipyard_transport::{Epoll, ErrorBuffer, Interest, Outgoing, SendBatch, UdpSocket, BATCH};
+
+use crate::listen::Wildcard;
 
 /// Datagrams that may wait while a socket's buffer is full; older ones are dropped, retransmissions will follow.
 const MOST_WAITING: usize = 8192;
@@ -17,14 +20,19 @@ const MOST_WAITING: usize = 8192;
 /// A socket and the listeners that it stands for: one, or one for each local address of a wildcard.
 pub(crate) struct Socket {
     pub(crate) udp: UdpSocket,
-    pub(crate) listeners: Vec<(SocketAddr, u16)>,
+    pub(crate) listeners: RwLock<Vec<(SocketAddr, u16)>>,
+    pub(crate) wildcard: Option<Wildcard>,
 }
 
 impl Socket {
-    /// The listener of a datagram by the local address it was sent to; the first one where nobody knows better.
-    pub(crate) fn listener_of(&self, local: Option<IpAddr>) -> Option<(SocketAddr, u16)> {
-        let by_address = |ip| self.listeners.iter().find(|(address, _)| address.ip() == ip);
-        local.and_then(by_address).or(self.listeners.first()).copied()
+    /// The listener of a datagram by the local address it was sent to.
+    pub(crate) fn listener_at(&self, local: IpAddr) -> Option<(SocketAddr, u16)> {
+        self.listeners.read().iter().find(|(address, _)| address.ip() == local).copied()
+    }
+
+    /// The listener where nobody knows better.
+    pub(crate) fn first_listener(&self) -> Option<(SocketAddr, u16)> {
+        self.listeners.read().first().copied()
     }
 }
 
