@@ -10,7 +10,7 @@ import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 from sipyard.arguments import ArgumentError, Loading
 
@@ -41,6 +41,7 @@ _DOTTED = re.compile(
     r"[$%]?(?:(?P<prefix>fr|fu|fd|f|tr|tu|td|t|g)\.)?(?P<name>[A-Za-z_][A-Za-z0-9_-]*)"
     r"(?:\[(?P<index>-?[0-9]*)\])?"
 )
+_GROUP = re.compile(r"[$%]?(?:g|(?P<track>[ft])(?P<scope>[rud])?)\.?")
 _TRACKS: Final = {"f": Track.FROM, "t": Track.TO}
 _SCOPES: Final = {"r": Scope.URI, "u": Scope.USER, "d": Scope.DOMAIN}
 
@@ -95,6 +96,58 @@ class Name:
             prefix = f"{track}{scope}." if track or scope else ""
         index = "" if self.index is None else f"[{self.index or ''}]"
         return f"${prefix}{self.name}{index}"
+
+
+class AssignedKind:
+    """An attribute that a function sets or changes: one of the message's own, in SER's forms of writing."""
+
+    says = "an attribute that may be set: name, $name or $fu.name"
+
+    def convert(self, value: str | int, loading: Loading) -> Name:
+        name = Name.from_script(str(value), loading)
+        if name.scope in (Scope.DOMAIN, Scope.GLOBAL):
+            raise ArgumentError(f"{name}: domain and global attributes cannot be assigned to")
+        return name
+
+    def convert_strict(self, value: object, loading: Loading) -> Name:
+        return self.convert(str(value), loading)
+
+
+Assigned = Annotated[Name, AssignedKind()]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Lists of attributes that a script names at once: ``$f`` (all of a track) or ``$tu`` (a class of it).
+
+    :param track: None: both.
+    :param scope: None: all.
+    """
+
+    track: Track | None = None
+    scope: Scope | None = None
+    says = "a group of attributes: $f, $t, $fr, $fu, $fd, $tr, $tu, $td or $g"
+
+    @classmethod
+    def from_script(cls, text: str, loading: Loading) -> Group:
+        """As an argument of a function; a dot behind it means nothing."""
+        found = _GROUP.fullmatch(text)
+        if found is None:
+            raise ArgumentError(f'expects {cls.says}, not "{text}"')
+        if found["track"] is None:
+            return cls(None, Scope.GLOBAL)
+        return cls(_TRACKS[found["track"]], _SCOPES.get(found["scope"]))
+
+    @property
+    def lists(self) -> Iterator[tuple[Track, Scope]]:
+        """The lists in the order of searching; the global one, which has no track, once."""
+        for scope in Scope if self.scope is None else (self.scope,):
+            if scope is Scope.GLOBAL:
+                if self.track is None:
+                    yield Track.FROM, scope
+            else:
+                for track in Track if self.track is None else (self.track,):
+                    yield track, scope
 
 
 class Attribute:
@@ -192,6 +245,33 @@ class Attributes:
                 self._lists[track, scope] = kept
                 return len(stored) - len(kept)
         return 0
+
+    def change(self, name: Name, value: Value) -> bool:
+        """Give the value that ``name`` means (its newest, or that of its index) another one in its place.
+
+        False when there is none, or only in a borrowed list (domain, global).
+        """
+        found = self.select(name)
+        track = name.track or Track.FROM
+        for scope in (Scope.URI, Scope.USER) if found else ():
+            stored = self._lists.get((track, scope), [])
+            for position, one in enumerate(stored):
+                if one is found[-1]:
+                    stored[position] = Attribute(one.name, value, one.flags)
+                    return True
+        return False
+
+    def listed(self, track: Track, scope: Scope) -> list[Attribute]:
+        """All attributes of a list, oldest first; a copy."""
+        return list(self._list(track, scope) or ())
+
+    def clear(self, group: Group) -> int:
+        """Delete all attributes of a group, as far as they are not global; returns how many went."""
+        gone = 0
+        for track, scope in group.lists:
+            if scope is not Scope.GLOBAL:
+                gone += len(self._lists.pop((track, scope), ()))
+        return gone
 
     def replace_list(self, track: Track, scope: Scope, attributes: _List) -> None:
         """Make a borrowed list (a domain's attributes) the current one of its track and scope."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sipyard.arguments import ArgumentError, DynamicKind, Generation, near
-from sipyard.attributes import Name, Scope, Track
+from sipyard.attributes import AssignedKind, Name, Scope, Track
 from sipyard.errors import Place
 from sipyard.script.conditions import attribute_name
 from sipyard.script.lint.rule import Finding, rule
@@ -27,6 +27,8 @@ _LOADERS: Final = {
 """SER's modules that load attributes, and into which classes."""
 _SETTING: Final = {"lookup_user": ("uid",), "lookup_domain": ("did",), "check_uri": ("uid",)}
 """Attributes that functions set besides those that they are given."""
+_SPREADING: Final = frozenset(("hdr_body2attrs", "hdr_body2attrs2"))
+"""Functions that set attributes whose names a message decides."""
 _MODULE_SETS: Final = {
     "auth": ("digest_challenge",),
     "auth_db": ("digest_challenge", "uid", "did"),
@@ -118,6 +120,8 @@ def _declares(subject: Subject, name: str) -> bool:
 
 def _by_call(subject: Subject, call: Call, found: Known) -> None:
     found.names.update(_SETTING.get(call.name, ()))
+    if call.name in _SPREADING:
+        found.scopes.update((Scope.URI, Scope.USER))
     declared = subject.declared(call.name)
     if declared is not None:
         found.names.update(_parsed(text) for text in declared.sets)
@@ -125,8 +129,9 @@ def _by_call(subject: Subject, call: Call, found: Known) -> None:
         return
     for number, argument in enumerate(call.arguments):
         kinds = declared.kinds if declared is not None else ()
-        is_read = number < len(kinds) and isinstance(kinds[number], DynamicKind)
-        if str(argument.value)[:1] == "$" and not is_read:
+        kind = kinds[number] if number < len(kinds) else None
+        is_named = str(argument.value)[:1] == "$" and not isinstance(kind, DynamicKind)
+        if is_named or isinstance(kind, AssignedKind):
             found.names.add(_parsed(str(argument.value)))
 
 
