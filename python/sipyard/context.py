@@ -19,7 +19,7 @@ from sipyard.sip.resolver import ResolutionError
 
 if TYPE_CHECKING:
     from sipyard._native.core import Core, Listener, Message, Target, Transaction
-    from sipyard.engine import Engine
+    from sipyard.engine import Engine, Routes
 
 MAX_BRANCHES: Final = 12
 MAX_URI: Final = 1024
@@ -83,6 +83,7 @@ class Context:
         "_attributes",
         "_dst_uri",
         "_notes",
+        "_routes",
         "_uri",
         "branches",
         "core",
@@ -138,6 +139,17 @@ class Context:
         self._advertised: tuple[str | None, int | None] | None = None
 
     # -- state -----------------------------------------------------------------------------------------------
+
+    @property
+    def routes(self) -> Routes:
+        """The version of the script that this message began under: the engine's present one, until somebody
+        keeps it because the message waits or a transaction goes on. (The slot stays empty till then.)"""
+        kept: Routes | None = getattr(self, "_routes", None)
+        return self.engine.routes if kept is None else kept
+
+    @routes.setter
+    def routes(self, value: Routes) -> None:
+        self._routes = value
 
     @property
     def uri(self) -> str | None:
@@ -432,7 +444,11 @@ class Context:
         """Run a shell command that the script wrote, without waiting on anybody else's message."""
         await self.engine.in_task()
         process = await asyncio.create_subprocess_shell(command, stdin=asyncio.subprocess.DEVNULL)
-        return 1 if await process.wait() == 0 else -1
+        try:
+            return 1 if await process.wait() == 0 else -1
+        except asyncio.CancelledError:
+            process.kill()
+            raise
 
     # -- stateless sending -----------------------------------------------------------------------------------
 
@@ -472,7 +488,7 @@ class Context:
             )
         else:
             targets = await self.targets_at(host, port, protocol)
-        if self.engine.onsend is not None:
+        if self.engine.watches_sending:
             targets = await self.engine.allowed_targets(self, targets)
         if not targets:
             self.error = self.error or Fault.SEND_FAILED

@@ -23,7 +23,7 @@ from sipyard.incidents import Incidents
 from sipyard.management.registry import Commands
 from sipyard.registry import Modules
 from sipyard.sip.resolver import Resolver
-from sipyard.stepping import pause, rest_of, suspended_on
+from sipyard.stepping import Waiting, pause, rest_of, suspended_on
 
 if TYPE_CHECKING:
     from sipyard._native.core import _Event as Event
@@ -65,12 +65,15 @@ class TransactionState:
         "on_ended",
         "on_failure",
         "on_reply",
+        "routes",
         "transaction",
         "uri",
     )
 
     def __init__(self, transaction: Transaction, msg: Context) -> None:
         self.transaction = transaction
+        # What began under one version of the script ends under it (`Engine.replace_routes`).
+        self.routes = msg.routes
         self.on_failure: str | None = None
         self.on_reply: str | None = None
         self.on_ended: list[Callable[[TransactionState, int], None]] = []
@@ -88,6 +91,7 @@ class TransactionState:
 
     def restore(self, msg: Context) -> None:
         """Put into a new route's context what earlier ones left."""
+        msg.routes = self.routes
         msg.transaction = self.transaction
         msg.flags = self.flags
         msg._attributes = self.attributes
@@ -112,6 +116,7 @@ class Engine:
     :param modules: loaded modules; `start()` starts them.
     :param resolver: RFC 3263; one on the system's DNS servers by default.
     :param suspended_limit: messages that may wait at once for something slow; more are answered 503.
+    :param message_deadline: seconds after which one that still waits is given up and answered 503; 0 never.
     """
 
     def __init__(
@@ -123,6 +128,7 @@ class Engine:
         resolver: Resolver | None = None,
         debug: int = 0,
         suspended_limit: int = 20_000,
+        message_deadline: float = 0.0,
     ) -> None:
         self.core = core
         self.routes = routes
@@ -138,14 +144,15 @@ class Engine:
         self.after_request: list[Callable[[Context], None]] = []
         self.own_domains: list[Callable[[str], bool]] = []
         self.states: dict[int, TransactionState] = {}
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks = Waiting(message_deadline)
         self.is_stopping = False
         self._is_stepping = False
         self._lingering: deque[tuple[float, int]] = deque()
         self._listeners: dict[str, Listener] = {}
         self._main = routes.main
         self._onreply = routes.onreply
-        self.onsend = routes.onsend
+        # Some version of the script has an onsend_route: messages that began under it may still be here.
+        self.watches_sending = routes.onsend is not None
         # With an unnamed onreply_route every transaction's replies pass through Python.
         self.watches_replies = routes.onreply is not None
         self._handlers: dict[int, Callable[[Event], None]] = {
@@ -179,6 +186,15 @@ class Engine:
     def is_idle(self) -> bool:
         """No handler waits for anything."""
         return not self.tasks
+
+    def replace_routes(self, routes: Routes) -> None:
+        """Run these from the next message on. What is under way (messages that wait, transactions with armed
+        routes) goes on with the routes that it began with, which are freed with the last of it."""
+        self.routes = routes
+        self._main, self._onreply = routes.main, routes.onreply
+        self.watches_sending = self.watches_sending or routes.onsend is not None
+        self.watches_replies = routes.onreply is not None
+        self.core.configure(onreply=routes.onreply is not None)
 
     # -- events ----------------------------------------------------------------------------------------------
 
@@ -253,9 +269,9 @@ class Engine:
     async def _reply_routes(self, msg: Context, state: TransactionState | None, token: int) -> int:
         transaction, forward = msg.transaction, True
         try:
-            if self._onreply is not None:
-                forward = await self._onreply(msg) > 0
-            named = self.routes.onreply_named.get(state.on_reply or "") if state is not None else None
+            if msg.routes.onreply is not None:
+                forward = await msg.routes.onreply(msg) > 0
+            named = msg.routes.onreply_named.get(state.on_reply or "") if state is not None else None
             if forward and named is not None:
                 await named(msg)
         finally:
@@ -272,7 +288,7 @@ class Engine:
         if not isinstance(transaction, Transaction):
             return
         state = self.states.get(transaction.id)
-        route = self.routes.failure.get(state.on_failure or "") if state is not None else None
+        route = state.routes.failure.get(state.on_failure or "") if state is not None else None
         if state is None or route is None:
             transaction.resume_failure()
             return
@@ -351,11 +367,10 @@ class Engine:
             finish(msg, -1)
             return
         is_held = is_request and msg.transaction is None and self.core.hold(msg.message)
-        task = asyncio.get_running_loop().create_task(
-            self._finish_later(msg, coroutine, yielded, finish, is_held)
-        )
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        msg.routes = msg.routes  # the script may be replaced while it waits
+        if self.watches_replies:
+            msg.is_hooked = True  # and the next version may not want replies, as this one does
+        self.tasks.start(self._finish_later(msg, coroutine, yielded, finish, is_held))
 
     async def _finish_later(
         self, msg: Context, coroutine: Coroutine[Any, Any, int], yielded: Any, finish: Finish, is_held: bool
@@ -365,13 +380,19 @@ class Engine:
             result = await rest_of(coroutine, yielded)
         except FAILURES as error:
             self._failed(msg, error)
+        except asyncio.CancelledError as error:
+            if not self.tasks.is_overdue():
+                raise
+            self.incidents.waited_too_long(error, msg.kind, self.tasks.limit)
+            if is_unanswered(msg):
+                self._refuse(msg)
         finally:
             if is_held:
                 self.core.unhold(msg.message)
             finish(msg, result)
 
     def _refuse(self, msg: Context) -> None:
-        """Too many messages wait already. RFC 3261 §21.5.4."""
+        """Too many messages wait already, or this one has waited too long. RFC 3261 §21.5.4."""
         self._answer(msg, 503, "Service Unavailable", "Retry-After: 5\r\n")
 
     def _failed(self, msg: Context, error: BaseException) -> None:
@@ -411,7 +432,7 @@ class Engine:
             state.keep(msg)
         state.on_failure = msg.on_failure
         state.on_reply = msg.on_reply
-        has_reply = bool(state.on_reply) or self._onreply is not None
+        has_reply = bool(state.on_reply) or state.routes.onreply is not None
         transaction.arm(reply=has_reply, failure=bool(state.on_failure), ended=True)
         return state
 
@@ -419,7 +440,7 @@ class Engine:
         """Those targets that onsend_route lets pass; it runs once for each (semantics §12: a refused one
         counts
         as a failed send)."""
-        route = self.routes.onsend
+        route = msg.routes.onsend
         if route is None:
             return targets
         allowed: list[Target] = []
@@ -427,7 +448,7 @@ class Engine:
             sending = Context(self, msg.message, RouteKind.ONSEND)
             sending.uri, sending.dst_uri = msg.uri, msg.dst_uri
             sending.flags, sending._attributes = msg.flags, msg._attributes
-            sending.outgoing = target
+            sending.outgoing, sending.routes = target, msg.routes
             if await route(sending) != 0:
                 allowed.append(target)
             msg.flags = sending.flags
@@ -480,6 +501,11 @@ class Engine:
         handler that is being stepped by hand is suspended once and goes on as a task."""
         if self._is_stepping:
             await pause()
+
+
+def is_unanswered(msg: Context) -> bool:
+    """A request that nothing was done with yet."""
+    return msg.kind is RouteKind.REQUEST and msg.message.is_request and not msg.is_settled
 
 
 def _nothing(_msg: Context, _result: int) -> None:

@@ -42,6 +42,7 @@ class Incidents:
     def __init__(self, rate: int = 5) -> None:
         self.rate = rate
         self.script_failures = 0
+        self.given_up = 0
         self._seen: dict[str, tuple[int, int]] = {}
 
     def _is_due(self, kind: str) -> tuple[bool, int]:
@@ -60,6 +61,11 @@ class Incidents:
         is_due, left_out = self._is_due(text)
         if is_due:
             _log.log(level, "%s%s", text, f" ({left_out} more like this)" if left_out else "")
+
+    def waited_too_long(self, error: BaseException, kind: RouteKind, limit: float) -> None:
+        """A message was given up at its deadline; `error` was thrown where it waited."""
+        self.given_up += 1
+        self.note(f"{place_of(error)}: {kind.block}: given up after waiting {limit:g} s", logging.ERROR)
 
     def script_failed(self, error: BaseException, kind: RouteKind) -> None:
         """A route raised. Errors that nobody declared come with their traceback."""

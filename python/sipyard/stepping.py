@@ -1,17 +1,19 @@
 """Coroutines stepped by hand, and what happens when one really has to wait.
 
 A handler that never waits is run by one `send(None)`: 0.3 µs instead of the 6 µs of a task. When it does
-wait, what is left of it becomes a task of the loop. The module says nothing about SIP.
+wait, what is left of it becomes a task of the loop (`Waiting`). The module says nothing about SIP.
 """
 
 from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Coroutine, Generator
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Generator, Iterator
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+LOOK_EVERY: Final = 0.5
+"""Seconds between two looks for tasks that are past their deadline."""
 
 
 def suspended_on(yielded: Any) -> Any:
@@ -52,3 +54,56 @@ def rest_of(coroutine: Coroutine[Any, Any, T], yielded: Any) -> Generator[Any, A
 def pause() -> Generator[None, None, None]:
     """Suspend once; in a task: let the loop take its turn."""
     yield
+
+
+class Waiting:
+    """Tasks of what waits, oldest first, each with a deadline.
+
+    All have the same time, so they come due in the order they began: one timer looks at the oldest, and a task
+    costs no timer of its own.
+
+    :param limit: seconds that a task may take; 0 for ever.
+    """
+
+    def __init__(self, limit: float = 0.0) -> None:
+        self.limit = limit
+        self._deadlines: dict[asyncio.Task[None], float] = {}
+        self._overdue: set[asyncio.Task[None]] = set()
+        self._is_looking = False
+
+    def __len__(self) -> int:
+        return len(self._deadlines)
+
+    def __iter__(self) -> Iterator[asyncio.Task[None]]:
+        return iter(tuple(self._deadlines))
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run it as a task."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(coroutine)
+        self._deadlines[task] = loop.time() + self.limit if self.limit else float("inf")
+        task.add_done_callback(self._done)
+        if self.limit and not self._is_looking:
+            self._is_looking = True
+            loop.call_later(min(LOOK_EVERY, self.limit), self._look, loop)
+
+    def is_overdue(self) -> bool:
+        """Whether the running task was cancelled because its time is over."""
+        return asyncio.current_task() in self._overdue
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._deadlines[task]
+        self._overdue.discard(task)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for task, deadline in self._deadlines.items():
+            if deadline > now:
+                if deadline != float("inf"):
+                    break
+            elif task not in self._overdue:
+                self._overdue.add(task)
+                task.cancel()
+        self._is_looking = bool(self._deadlines) and bool(self.limit)
+        if self._is_looking:
+            loop.call_later(min(LOOK_EVERY, self.limit), self._look, loop)

@@ -63,7 +63,7 @@ def relay_at_once(msg: Context) -> int | None:
     engine = msg.engine
     if msg.branches or msg.path or msg.kind is not _REQUEST:
         return None
-    if msg.on_branch is not None or engine.onsend is not None:
+    if msg.on_branch is not None or engine.watches_sending:
         return None
     core, message, uri = msg.core, msg.message, msg._uri
     target = msg.target
@@ -205,6 +205,7 @@ def _branch_context(msg: Context, uri: str | None, dst_uri: str | None, q: int) 
     branch.uri, branch.dst_uri, branch.ruri_q = uri, dst_uri, q
     branch.transaction, branch.flags = msg.transaction, msg.flags
     branch.is_settled = True
+    branch.routes = msg.routes
     if msg.has_attributes:
         branch.attributes = msg.attributes
     return branch
@@ -216,10 +217,10 @@ async def _add(
     """Run the branch route, find the targets, ask onsend_route; a branch without target is left out."""
     if route is not None:
         branch.message = msg.message.copy()
-        await msg.engine.routes.branch[route](branch)
+        await msg.routes.branch[route](branch)
         msg.flags = branch.flags
     targets = await _targets(branch, fixed)
-    if targets and msg.engine.onsend is not None:
+    if targets and msg.engine.watches_sending:
         targets = await msg.engine.allowed_targets(branch, targets)
         if not targets:
             branch.error = Fault.SEND_FAILED
