@@ -39,6 +39,8 @@ class EndpointSelector(selectors.BaseSelector):
         self._keys: dict[int, selectors.SelectorKey] = {}
         self.decide: Callable[[], int] = lambda: 0
         self.has_work: Callable[[], object] = lambda: True
+        self.is_late = False
+        """Set by a watchdog, taken back whenever the deciding thread comes by here."""
 
     def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
         descriptor = _descriptor(fileobj)
@@ -78,6 +80,7 @@ class EndpointSelector(selectors.BaseSelector):
         wait, decide = self._endpoint.wait, self.decide
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
+            self.is_late = False
             ready = wait(timeout)
             count = decide()
             if ready:
@@ -102,8 +105,10 @@ class FlushingSelector(selectors.EpollSelector):
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__()
         self._endpoint = endpoint
+        self.is_late = False
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.is_late = False
         self._endpoint.flush()
         return super().select(timeout)
 
@@ -115,14 +120,14 @@ class EndpointLoop(asyncio.SelectorEventLoop):
     _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint_selector = EndpointSelector(endpoint)
-        super().__init__(self._endpoint_selector)
+        self.endpoint_selector = EndpointSelector(endpoint)
+        super().__init__(self.endpoint_selector)
         self._timers_known = 0
 
     def on_events(self, decide: Callable[[], int]) -> None:
         """What handles the core's events and says how many there were."""
-        self._endpoint_selector.decide = decide
-        self._endpoint_selector.has_work = self._has_work
+        self.endpoint_selector.decide = decide
+        self.endpoint_selector.has_work = self._has_work
 
     def _has_work(self) -> bool:
         """Deciding may have scheduled callbacks or timers, which only a pass of the loop sees. The loop

@@ -23,8 +23,10 @@ from __future__ import annotations
 
 import enum
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
 from sipyard.arguments import (
@@ -340,6 +342,45 @@ def select(root: str) -> Callable[[F], F]:
     return declare
 
 
+# -- a further version of a script ---------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Drafts:
+    """Modules that run, while a further version of their script is being loaded: its routes call the same
+    instances, but what it says of parameters goes to a draft of each, to be compared."""
+
+    running: Mapping[str, Module]
+    drafts: dict[str, Module] = field(default_factory=dict)
+
+    def adopt(self, name: str, generation: Generation) -> Module | None:
+        """The running module of this name, with a draft made for its parameters."""
+        module = self.running.get(name)
+        if module is not None and name not in self.drafts:
+            draft = self.drafts[name] = type(module)()
+            draft.bind(module._needed, generation)
+        return module
+
+
+_drafts: ContextVar[Drafts | None] = ContextVar("drafts", default=None)
+
+
+def drafts_now() -> Drafts | None:
+    """Those of the loading that is under way, None when there is none beside a running server."""
+    return _drafts.get()
+
+
+@contextmanager
+def beside(running: Mapping[str, Module]) -> Iterator[Drafts]:
+    """What is loaded inside takes these modules instead of making its own."""
+    drafts = Drafts(running)
+    token = _drafts.set(drafts)
+    try:
+        yield drafts
+    finally:
+        _drafts.reset(token)
+
+
 # -- the base class ------------------------------------------------------------------------------------------
 
 
@@ -354,6 +395,9 @@ class Module:
     parameters: ClassVar[Mapping[str, Parameter[Any]]] = {}
     rpcs: ClassVar[Mapping[str, Rpc]] = {}
     selects: ClassVar[Mapping[str, Select]] = {}
+    live_parameters: ClassVar[Collection[str]] = ()
+    """Parameters that a reload may change while calls are up; `("*",)` all that are not repeatable. A class
+    whose `start` derives something from them derives it anew in `parameters_changed`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -379,6 +423,8 @@ class Module:
     def __init__(self) -> None:
         self.generation: Generation = Generation.SER_2_0
         self._needed: dict[str, Module] = {}
+        self.written: dict[str, tuple[object, ...]] = {}
+        """What was said of each parameter: the value, or all of a repeatable one."""
 
     def __getattr__(self, name: str) -> Any:
         """Script functions by any of their names, for routes written in Python. Asked only when there is no
@@ -409,12 +455,40 @@ class Module:
 
     def set_parameter(self, name: str, value: object, loading: Loading) -> None:
         """Set or, if repeatable, add. Raises ArgumentError when the value does not fit."""
+        drafts = drafts_now()
+        if drafts is not None and drafts.running.get(self.name) is self:
+            drafts.drafts[self.name].set_parameter(name, value, loading)
+            return
         declaration = self.parameters[name]
         converted = declaration.kind.convert_strict(value, loading)
+        comparable = converted if isinstance(converted, int | str) else value
         if declaration.setter is not None:
             declaration.setter(self, converted)
+            self.written[declaration.name] = (*self.written.get(declaration.name, ()), comparable)
         else:
             vars(self)[declaration.name] = converted
+            self.written[declaration.name] = (comparable,)
+
+    def said_of(self, name: str) -> tuple[object, ...]:
+        """What was written of a parameter, or its default, to be compared with another version's."""
+        declaration = self.parameters[name]
+        if name in self.written or declaration.is_repeatable:
+            return self.written.get(name, ())
+        return (declaration.written_default(self.generation),)
+
+    def is_live(self, name: str) -> bool:
+        """Whether a reload may change the parameter."""
+        wanted = self.live_parameters
+        return (name in wanted or "*" in wanted) and not self.parameters[name].is_repeatable
+
+    def take_parameter(self, name: str, draft: Module) -> None:
+        """Have a parameter as a draft of this module has it (`parameters_changed` comes when all are had)."""
+        vars(self).pop(name, None)
+        if name in vars(draft):
+            vars(self)[name] = vars(draft)[name]
+        self.written.pop(name, None)
+        if name in draft.written:
+            self.written[name] = draft.written[name]
 
     def bind(self, needed: Mapping[str, Module], generation: Generation) -> None:
         """Called by the registry before parameters are set."""
@@ -423,6 +497,9 @@ class Module:
 
     async def start(self, engine: Engine) -> None:
         """Called once all modules are loaded and parametrised, requirements first."""
+
+    def parameters_changed(self, engine: Engine) -> None:
+        """Called on the deciding thread when a reload has changed some of `live_parameters`."""
 
     async def stop(self) -> None:
         """Called in the reverse order at shutdown."""

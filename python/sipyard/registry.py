@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipyard.arguments import Generation, Loading
 from sipyard.errors import ConfigError, Place
-from sipyard.module import Function, Module, Rpc, Select, check_class
+from sipyard.module import Function, Module, Rpc, Select, check_class, drafts_now
 
 if TYPE_CHECKING:
     from sipyard.engine import Engine
@@ -97,7 +97,14 @@ class Modules:
             if name in waiting:
                 circle = " -> ".join((*waiting, name))
                 raise ConfigError(f"modules require each other in a circle: {circle}", place)
-            self.add(self.classes(name)(), place, waiting)
+            drafts = drafts_now()
+            running = None if drafts is None else drafts.adopt(name, self.generation)
+            if running is None:
+                self.add(self.classes(name)(), place, waiting)
+            else:
+                for each in running.requires:
+                    self._load(each, place, (*waiting, name), {})
+                self.loaded[name] = running
         module = self.loaded[name]
         loading = Loading(self.generation)
         for key, value in parameters.items():
@@ -107,7 +114,13 @@ class Modules:
         return module
 
     def add(self, module: Module, place: Place | None = None, waiting: tuple[str, ...] = ()) -> None:
-        """Add an instance (a test's or an embedder's own module) after what it requires."""
+        """Add an instance (a test's or an embedder's own module) after what it requires.
+
+        :raises ConfigError: a further version of a script makes one that runs already.
+        """
+        drafts = drafts_now()
+        if drafts is not None and module.name in drafts.running:
+            raise ConfigError(f"module {module.name} is made by the file itself: that needs a restart", place)
         needed = {each: self._load(each, place, (*waiting, module.name), {}) for each in module.requires}
         module.bind(needed, self.generation)
         self.loaded[module.name] = module

@@ -17,19 +17,24 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sipyard import memory
 from sipyard._native.core import Endpoint, Listener
 from sipyard.engine import Engine
 from sipyard.errors import ConfigError
 from sipyard.loop import EndpointLoop, FlushingSelector
+from sipyard.management.registry import RpcFault
+from sipyard.management.unix_socket import UnixSocket
+from sipyard.reload import Reloader
 from sipyard.settings import Listen, interface_addresses
 from sipyard.sip.resolver import Resolver
 from sipyard.site import Site
+from sipyard.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from sipyard.settings import Settings
+    from sipyard.watchdog import Heart
 
 SER_PORT: Final = 5060
 _log = logging.getLogger("sipyard.server")
@@ -43,12 +48,14 @@ class Options:
     :param threads: I/O threads; 0: the loop's own selector does the I/O.
     :param debug_more: how much more than the script's `debug` is printed.
     :param stderr: log to the terminal whatever the script says.
+    :param ctl: socket of `sipyard ctl`; "" none, None what the script says.
     """
 
     listen: Sequence[str] = ()
     threads: int = 0
     debug_more: int = 0
     stderr: bool = True
+    ctl: str | None = None
 
 
 class Server:
@@ -71,6 +78,7 @@ class Server:
         resolver.try_ipv6 = self.settings.dns_try_ipv6
         self.engine: Engine = site.engine(self.endpoint.core, resolver=resolver)
         self._stop: asyncio.Event | None = None
+        self._reloads: set[asyncio.Task[None]] = set()
 
     # -- sockets ---------------------------------------------------------------------------------------------
 
@@ -134,13 +142,14 @@ class Server:
 
     def _loop(self) -> asyncio.Runner:
         if self.options.threads:
-            return asyncio.Runner(
-                loop_factory=lambda: asyncio.SelectorEventLoop(FlushingSelector(self.endpoint))
-            )
+            selector = FlushingSelector(self.endpoint)
+            self._heart: Heart = selector
+            return asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector))
 
         def make() -> asyncio.AbstractEventLoop:
             loop = EndpointLoop(self.endpoint)
             loop.on_events(self.engine.poll)
+            self._heart = loop.endpoint_selector
             return loop
 
         return asyncio.Runner(loop_factory=make)
@@ -152,10 +161,14 @@ class Server:
         self._stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_now, signal.Signals(number).name)
-        loop.add_signal_handler(signal.SIGHUP, lambda: _log.info("SIGHUP ignored"))
+        loop.add_signal_handler(signal.SIGHUP, _log.info, "SIGHUP: not yet, still starting")
         loop.add_signal_handler(signal.SIGUSR1, self._say_status)
         await self.engine.start()
+        door = await self._open_door()
         memory.settle()
+        watchdog = Watchdog(self._heart, self.settings.stall_limit / 1000)
+        self._declare(watchdog)
+        watchdog.start()
         if self.options.threads:
             loop.add_reader(self.endpoint.fileno(), self._on_events)
         (announce or self._announce)(listeners)
@@ -164,9 +177,59 @@ class Server:
         finally:
             if self.options.threads:
                 loop.remove_reader(self.endpoint.fileno())
+            watchdog.stop()
+            if door is not None:
+                await door.stop()
+            for task in self._reloads:
+                task.cancel()
             await self.engine.stop()
             self.endpoint.flush()
             _log.info("stopped")
+
+    async def _open_door(self) -> UnixSocket | None:
+        """The socket of `sipyard ctl`. Only one that was asked for on the command line must be had.
+
+        :raises ConfigError: it cannot.
+        """
+        path = self.settings.ctl_socket if self.options.ctl is None else self.options.ctl
+        if not path:
+            return None
+        door = UnixSocket(self.engine.commands, path)
+        try:
+            await door.start()
+        except ConfigError as error:
+            if self.options.ctl is not None:
+                raise
+            _log.warning("no commands by sipyard ctl: %s", error.message)
+            return None
+        return door
+
+    def _declare(self, watchdog: Watchdog) -> None:
+        """Commands and the signal that need a running server."""
+
+        def prepared(site: Site) -> None:
+            site.settings.debug += self.options.debug_more
+
+        def taken() -> None:
+            watchdog.limit = self.settings.stall_limit / 1000
+            logging.getLogger("sipyard").setLevel(self.settings.log_level)
+
+        def held_up() -> dict[str, Any]:
+            """Routes that computed or blocked too long, by place, and messages given up at their deadline."""
+            return {**watchdog.status(), "given_up": self.engine.incidents.given_up}
+
+        reloader = Reloader(self.engine, self.site, prepared, taken)
+        add = self.engine.commands.add
+        add("core.reload", reloader.reload, old_name="reload")
+        add("core.script", reloader.status)
+        add("core.watchdog", held_up)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon, reloader)
+
+    def _reload_soon(self, reloader: Reloader) -> None:
+        task = asyncio.get_running_loop().create_task(_reload(reloader))
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
     def _on_events(self) -> None:
         """Thread mode: the eventfd is readable."""
@@ -239,6 +302,12 @@ class Server:
                 os.setuid(user.pw_uid)
         except (OSError, KeyError, ValueError) as error:
             raise ConfigError(f"cannot take on user, group or directory as asked: {error}") from error
+
+
+async def _reload(reloader: Reloader) -> None:
+    """SIGHUP: there is nobody to tell but the log, and the reloader has told it."""
+    with contextlib.suppress(RpcFault):
+        await reloader.reload()
 
 
 def _user(text: str) -> pwd.struct_passwd:

@@ -121,6 +121,9 @@ class Settings:
     mcast_ttl: int = -1
     tos: int = 16
     exit_timeout: int = 60
+    message_deadline: int = 60  # not in SER
+    stall_limit: int = 1000  # milliseconds; not in SER
+    ctl_socket: str = "sipyard.ctl"  # not in SER
     workdir: str = ""
     chroot: str = ""
     user: str = ""

@@ -5,8 +5,9 @@ A server, the test kit and a benchmark all put their engine together here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,10 @@ class Site:
     settings: Settings
     remarks: Sequence[str] = ()
     """What an operator should know at the start: settings that have no meaning here, and why."""
+    origin: Path | None = None
+    """The file it was loaded from."""
+    again: Callable[[], Site] | None = None
+    """Loads it once more from there."""
 
     @classmethod
     def load(cls, path: str | Path, generation: Generation | None = None) -> Site:
@@ -43,8 +48,17 @@ class Site:
         """
         if Path(path).suffix == ".py":
             found = load_routes(path)
-            return cls(str(path), found.routes, found.modules, Settings.of(found.settings))
-        return cls.of_script(str(path), load_script(path, generation))
+            site = cls(str(path), found.routes, found.modules, Settings.of(found.settings))
+        else:
+            site = cls.of_script(str(path), load_script(path, generation))
+        site.origin = Path(path).absolute()
+        site.again = partial(cls._load_again, path, site.origin, generation)
+        return site
+
+    @classmethod
+    def _load_again(cls, path: str | Path, origin: Path, generation: Generation | None) -> Site:
+        """By the name it was given, unless the working directory is another one now."""
+        return cls.load(path if Path(path).absolute() == origin else origin, generation)
 
     @classmethod
     def of_text(cls, text: str, name: str = "<script>") -> Site:
@@ -64,7 +78,13 @@ class Site:
         """An engine on this core, the core told its parameters."""
         self.settings.configure(core)
         engine = Engine(
-            core, self.routes, self.modules, resolver=resolver, debug=self.settings.debug, **options
+            core,
+            self.routes,
+            self.modules,
+            resolver=resolver,
+            debug=self.settings.debug,
+            message_deadline=self.settings.message_deadline,
+            **options,
         )
         CoreCommands(engine).declare()
         return engine

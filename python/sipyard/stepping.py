@@ -57,10 +57,7 @@ def pause() -> Generator[None, None, None]:
 
 
 class Waiting:
-    """Tasks of what waits, oldest first, each with a deadline.
-
-    All have the same time, so they come due in the order they began: one timer looks at the oldest, and a task
-    costs no timer of its own.
+    """Tasks of what waits, each with a deadline. One timer looks at all: a task costs no timer of its own.
 
     :param limit: seconds that a task may take; 0 for ever.
     """
@@ -98,10 +95,7 @@ class Waiting:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         for task, deadline in self._deadlines.items():
-            if deadline > now:
-                if deadline != float("inf"):
-                    break
-            elif task not in self._overdue:
+            if deadline <= now and task not in self._overdue:
                 self._overdue.add(task)
                 task.cancel()
         self._is_looking = bool(self._deadlines) and bool(self.limit)

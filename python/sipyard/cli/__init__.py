@@ -6,6 +6,7 @@ import click
 
 from sipyard import __version__
 from sipyard.cli.check import check
+from sipyard.cli.ctl import ctl
 from sipyard.cli.explain import explain
 from sipyard.cli.lsp import lsp
 from sipyard.cli.run import run
@@ -18,5 +19,5 @@ def main() -> None:
     """SIP Express Router anew: registrar, redirect server and proxy."""
 
 
-for _verb in (run, check, explain, translate, lsp):
+for _verb in (run, check, ctl, explain, translate, lsp):
     main.add_command(_verb)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("-d", "--debug", count=True, help="Print more; each one raises the script's `debug` by 1.")
 @click.option("-E", "--stderr/--syslog", default=True, show_default=True, help="Where to log.")
 @click.option("--ser", type=click.Choice(GENERATIONS), help="Read FILE as this generation of SER.")
+@click.option("--ctl", metavar="PATH", help='Socket for `sipyard ctl` instead of the script\'s; "": none.')
 @click.option("--pid-file", type=click.Path(path_type=Path), help="Write the process id here.")
 def run(
     file: Path,
@@ -36,6 +37,7 @@ def run(
     debug: int,
     stderr: bool,
     ser: str | None,
+    ctl: str | None,
     pid_file: Path | None,
 ) -> None:
     """Serve FILE, a SER script or a routes file in Python, until TERM or Ctrl-C."""
@@ -44,7 +46,7 @@ def run(
 
     try:
         site = Site.load(file, generation_of(ser))
-        server = Server(site, Options(listen, threads, debug, stderr), click.echo)
+        server = Server(site, Options(listen, threads, debug, stderr, ctl), click.echo)
         if pid_file is not None:
             import os
 

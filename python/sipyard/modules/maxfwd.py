@@ -15,6 +15,7 @@ class MaxForwards(Module):
     """Count the hops that a request may still take."""
 
     name = "maxfwd"
+    live_parameters = ("*",)
 
     max_limit = Parameter(int, 16, "Highest value that leaves this server.")
 

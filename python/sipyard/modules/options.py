@@ -17,6 +17,7 @@ class Options(Module):
 
     name = "options"
     requires = ("sl",)
+    live_parameters = ("*",)
 
     accept = Parameter(str, "*/*", "Value of the Accept header.")
     accept_encoding = Parameter(str, "", "Value of the Accept-Encoding header.")

@@ -38,6 +38,7 @@ class StatelessReplies(Module):
     """Answer requests without keeping state."""
 
     name = "sl"
+    live_parameters = ("default_code", "default_reason")
 
     default_code = Parameter(int, 500, "Status when the code's attribute cannot be read.")
     default_reason = Parameter(

@@ -29,6 +29,7 @@ class ExtendedLog(Module):
     """xlog: extended logging."""
 
     name = "xlog"
+    live_parameters = ("*",)
 
     buf_size = Parameter(int, 4096, "Longest line in characters; the rest is cut off.")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sipyard._native.core import OfflineEndpoint
 from sipyard.engine import Route, Routes
 from sipyard.registry import Modules
+from sipyard.reload import prepare, take_over
 from sipyard.routes import PythonRoutes
 from sipyard.settings import Settings
 from sipyard.sip.resolver import ResolutionError, Resolver, Service
@@ -121,6 +122,13 @@ class SipServer(Node):
     def rpc(self, command: str, *arguments: object) -> Any:
         """Call a management command and return its result; RpcFault when it refuses."""
         return self.network.complete(self.engine.commands.call(command, *arguments))
+
+    def reload(self, routing: str | Path) -> list[str]:
+        """Let another version of the script take over, as `sipyard ctl reload` does: a path, or text with line
+        ends. Returns which parameters it changed; ConfigError when it is refused, and the old one stays."""
+        change = prepare(self.site, lambda: _site_of(routing, None))
+        take_over(self.engine, self.site, change)
+        return change.names
 
     def stop(self) -> None:
         """Stop in order (modules save what they have) and leave the network; the address is free again."""

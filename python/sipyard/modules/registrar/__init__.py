@@ -62,6 +62,7 @@ class Registrar(Module):
 
     name = "registrar"
     requires = ("usrloc", "sl")
+    live_parameters = ("*",)
 
     default_expires = Parameter(int, 3600, "Seconds when a contact says none.")
     min_expires = Parameter(int, 60, "Shortest interval; shorter ones become it.")
@@ -138,6 +139,10 @@ class Registrar(Module):
     async def start(self, engine: Engine) -> None:
         self._usrloc: UsrLoc = self.need("usrloc")
         self._sl: Any = self.need("sl")
+        self._sockets: dict[int, str] = {}
+        self.parameters_changed(engine)
+
+    def parameters_changed(self, engine: Engine) -> None:
         self._limits = Limits(
             self.default_expires,
             self.min_expires,
@@ -154,7 +159,6 @@ class Registrar(Module):
         self._save_nat = 1 << (self.nat_flag if old else self.save_nat_flag)
         self._load_nat = 1 << (self.nat_flag if old else self.load_nat_flag)
         self._received = Name(str(self.received_avp)) if old else None
-        self._sockets: dict[int, str] = {}
         # As plain attributes: these are read for every request.
         self._most = self.max_contacts or self.contact_limit
         self._is_ordered = self.check_order

@@ -81,6 +81,14 @@ class RecordRouting(Module):
     """Stay in the path of a dialog, and follow the path that others asked for."""
 
     name = "rr"
+    live_parameters = (
+        *("append_fromtag", "enable_double_rr", "enable_full_lr", "ignore_user", "add_username"),
+        *(
+            "user_part_avp",
+            "next_route_avp",
+            "cookie_filter",
+        ),  # cookies of dialogs need the secret they began with
+    )
 
     append_fromtag = Parameter(bool, True, "Put the caller's tag (ftag) into the Record-Route.")
     enable_double_rr = Parameter(bool, True, "Two Record-Routes when a request leaves by another socket.")
@@ -109,6 +117,10 @@ class RecordRouting(Module):
     async def start(self, engine: Engine) -> None:
         """Fix what the parameters say."""
         self._engine = engine
+        self._jar = CookieJar(self.cookie_secret)
+        self.parameters_changed(engine)
+
+    def parameters_changed(self, engine: Engine) -> None:
         engine.core.configure(double_record_route=self.enable_double_rr)
         self._cookie_mask, self._filter = self.cookie_filter.mask, self.cookie_filter.regex
         self._suffix = ";lr=on" if self.enable_full_lr else ""
@@ -116,7 +128,6 @@ class RecordRouting(Module):
         self._is_plain = not (
             self.ignore_user or self.user_part_avp or self.next_route_avp or self._cookie_mask
         )
-        self._jar = CookieJar(self.cookie_secret)
         self._user_name = Name.parse(self.user_part_avp) if self.user_part_avp else None
         self._next_name = Name.parse(self.next_route_avp) if self.next_route_avp else None
 

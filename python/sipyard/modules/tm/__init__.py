@@ -36,6 +36,7 @@ class Transactions(Commands):
     """Stateful relay and replies."""
 
     name = "tm"
+    live_parameters = ("*",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +49,9 @@ class Transactions(Commands):
     async def start(self, engine: Engine) -> None:
         """Tell the core what the parameters say."""
         self.engine = engine
+        self.parameters_changed(engine)
+
+    def parameters_changed(self, engine: Engine) -> None:
         engine.core.configure(**self.core_settings())
         self._fr_name = _timer_name(self.fr_timer_avp)
         self._fr_inv_name = _timer_name(self.fr_inv_timer_avp)

@@ -78,6 +78,7 @@ class UsrLoc(Module):
     """usrloc: the user location service."""
 
     name = "usrloc"
+    live_parameters = ("max_bindings", "timer_interval")
 
     db_url = Parameter(str, "sqlite:///sipyard.db", "Where bindings are stored.")
     db_mode = Parameter(
