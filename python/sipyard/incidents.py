@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sysconfig
 import time
 import traceback
 from pathlib import Path
@@ -13,12 +14,22 @@ from sipyard.errors import SipyardError
 
 _log = logging.getLogger("sipyard.engine")
 _PACKAGE: Final = str(Path(__file__).parent)
+_NOT_OWN: Final = (
+    _PACKAGE,
+    "<frozen ",
+    *{sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+)
+
+
+def is_own(file: str) -> bool:
+    """Whether code of this file is a script's or a routes file's: neither ours nor a library's."""
+    return not file.startswith(_NOT_OWN)
 
 
 def place_of(error: BaseException) -> str:
     """``file:line`` of the script's own innermost frame, or of the innermost one when no script took part."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
+    own = [frame for frame in frames if is_own(frame.filename)]
     chosen = own[-1:] or frames[-1:]
     return f"{chosen[0].filename}:{chosen[0].lineno}" if chosen else "unknown place"
 

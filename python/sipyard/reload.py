@@ -207,7 +207,7 @@ class Reloader:
         return {"version": self.version, "script": self.site.name, "changed": change.names}
 
     def status(self) -> dict[str, Any]:
-        """The script that runs: its version, since when, and for how many transactions an older one is kept."""
+        """The script that runs: its version, since when, and transactions that keep an older one."""
         return {
             "script": self.site.name,
             "version": self.version,

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import selectors
 import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Iterator
@@ -20,13 +19,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Protocol
 
+from sipyard.incidents import is_own
 from sipyard.loop import EndpointSelector
 
 _log = logging.getLogger("sipyard.watchdog")
 _PACKAGE: Final = str(Path(__file__).parent)
-_LIBRARIES: Final = tuple(
-    {sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
 _MODULES: Final = str(Path(_PACKAGE) / "modules")
 _ROUNDS: Final = (EndpointSelector.select.__code__, asyncio.Handle._run.__code__)
 """Where handlers are called from, in the end."""
@@ -48,17 +45,11 @@ def stack_of(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def is_own(frame: FrameType) -> bool:
-    """Whether the frame is of a script or a routes file: neither ours nor a library's."""
-    name = frame.f_code.co_filename
-    return not name.startswith((_PACKAGE, "<frozen ", *_LIBRARIES))
-
-
 def handler_in(frame: FrameType) -> tuple[FrameType, str]:
     """The outermost frame of what is being handled, and its place in words: the innermost ``file:line`` of
     the script (without one, of a module), and what that has called."""
     frames = list(takewhile(lambda each: each.f_code not in _ROUNDS, stack_of(frame))) or [frame]
-    own = [each for each in frames if is_own(each)]
+    own = [each for each in frames if is_own(each.f_code.co_filename)]
     own = own or [each for each in frames if each.f_code.co_filename.startswith(_MODULES)] or frames[:1]
     place = _place(own[0])
     return own[-1], place if frames[0] is own[0] else f"{place}, in {_place(frames[0])}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -171,3 +174,98 @@ def test_what_has_no_meaning_here_is_said_at_the_start(tmp_path: Path) -> None:
             if "Ctrl-C" in line:
                 process.terminate()
     assert any("ser.cfg:1:1: note: children has no effect (" in line for line in lines), lines
+
+
+BLOCKING = """
+import time
+from sipyard.registry import Modules
+from sipyard.routes import request_route
+
+modules = Modules()
+sl = modules.load("sl")
+settings = {"listen": ["udp:127.0.0.1:PORT"], "stall_limit": 100, "debug": 3}
+
+def compute():
+    end = time.monotonic() + 0.6
+    while time.monotonic() < end:
+        pass
+
+@request_route
+async def main(msg):
+    if msg.message.method == "MESSAGE":
+        time.sleep(0.6)
+    if msg.message.method == "INFO":
+        compute()
+    sl.sl_reply(msg, 200, "OK")
+"""
+
+
+@pytest.mark.parametrize("threads", ["0", "1"])
+def test_a_route_that_holds_everybody_up_is_named(tmp_path: Path, threads: str) -> None:
+    """By file and line, in the log and to `sipyard ctl`; idling and a route that waits are none of it."""
+    port = free_port()
+    (tmp_path / "routes.py").write_text(BLOCKING.replace("PORT", str(port)))
+    with running("routes.py", "--threads", threads, directory=tmp_path) as process, Phone(port) as phone:
+        for method in ("MESSAGE", "OPTIONS", "INFO"):
+            phone.send(method, method)
+            assert f"{method}@" in phone.receive()
+        status, text = command("ctl", "--json", "core.watchdog", directory=tmp_path)
+        assert status == 0, text
+        found = json.loads(text)
+        assert found["stalls"] == 2
+        assert any(place.startswith("routes.py:18 (main)") for place in found["places"])
+        assert any(re.match(r"routes\.py:1[123] \(compute\)", place) for place in found["places"])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert process.stdout is not None
+        log = process.stdout.read()
+    assert "routes.py:18 (main) has kept everybody waiting" in log
+    assert "routes.py:18 (main): done after about 0." in log
+
+
+def test_ctl(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "ser.cfg").write_text(SCRIPT % port)
+    assert command("ctl", "core.version", directory=tmp_path)[0] == 2
+    with running("ser.cfg", directory=tmp_path) as process:
+        socket_file = tmp_path / "sipyard.ctl"
+        assert stat.S_IMODE(socket_file.stat().st_mode) == 0o600
+        assert command("ctl", "core.prints", "-1", directory=tmp_path) == (0, "-1\n")
+        assert command("ctl", "core.prints", directory=tmp_path) == (
+            1,
+            "core.prints: usage: core.prints text\n",
+        )
+        assert command("ctl", "nonsense", directory=tmp_path) == (1, "nonsense: command nonsense not found\n")
+        status, text = command("ctl", "help", directory=tmp_path)
+        assert status == 0
+        assert re.search(r"^core.reload +Read the script again", text, re.MULTILINE)
+        assert command("ctl", "help", "tm.cancel", directory=tmp_path)[1].startswith("tm.cancel call_id cseq")
+        other = free_port()
+        with running("ser.cfg", "-l", f"udp:127.0.0.1:{other}", directory=tmp_path) as second:
+            second.kill()  # it had to do without the socket, and must not have taken it
+        status, text = command("ctl", "core.ps", directory=tmp_path)
+        assert text.split() == [str(process.pid), "sipyard"]
+        process.kill()
+        process.wait()
+    assert socket_file.is_socket()
+    with running("ser.cfg", "--ctl", "sipyard.ctl", directory=tmp_path) as process:  # a stale one is replaced
+        assert command("ctl", "core.ps", directory=tmp_path)[1].split()[0] == str(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert not socket_file.exists()
+
+
+def test_a_broken_routes_file_is_not_reloaded(tmp_path: Path) -> None:
+    """It is tried in another process first, so one that ends its process ends nothing here."""
+    port = free_port()
+    text = BLOCKING.replace("PORT", str(port))
+    (tmp_path / "routes.py").write_text(text)
+    with running("routes.py", directory=tmp_path), Phone(port) as phone:
+        (tmp_path / "routes.py").write_text("raise SystemExit(3)\n")
+        status, answer = command("ctl", "reload", directory=tmp_path)
+        assert status == 1
+        assert "it is not good (exit status 3)" in answer
+        (tmp_path / "routes.py").write_text(text.replace('200, "OK"', '202, "Changed"'))
+        assert command("ctl", "reload", directory=tmp_path)[0] == 0
+        phone.send("OPTIONS", "x")
+        assert phone.receive().startswith("SIP/2.0 202 Changed\r\n")

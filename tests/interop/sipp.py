@@ -30,6 +30,7 @@ class Sipp:
         count: int = 0,
         rate: int = 10,
         users: str = "",
+        keeps_times: bool = False,
     ) -> None:
         self.folder, self.name = folder, f"{name}-{port}"
         self.statistics = folder / f"{self.name}.csv"
@@ -45,6 +46,8 @@ class Sipp:
         ]
         if count:
             command += ["-m", str(count), "-r", str(rate)]
+        if keeps_times:
+            command += ["-trace_rtt", "-rtt_freq", "1"]
         if users:
             table = folder / f"{self.name}.users"
             table.write_text(f"SEQUENTIAL\n{users}\n")
@@ -71,6 +74,12 @@ class Sipp:
             "repeated": "Retransmissions(C)",
         }
         return {name: int(rows[-1][column]) for name, column in names.items()} if rows else {}
+
+    def times(self) -> list[float]:
+        """With `keeps_times`: milliseconds from each INVITE to its first answer."""
+        (file,) = self.folder.glob(f"*_{self.process.pid}_rtt.csv")
+        with file.open(newline="") as rows:
+            return [float(row["response_time_ms"]) for row in csv.DictReader(rows, delimiter=";")]
 
     def complaints(self) -> str:
         """What it found wrong."""

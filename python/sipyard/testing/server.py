@@ -124,8 +124,8 @@ class SipServer(Node):
         return self.network.complete(self.engine.commands.call(command, *arguments))
 
     def reload(self, routing: str | Path) -> list[str]:
-        """Let another version of the script take over, as `sipyard ctl reload` does: a path, or text with line
-        ends. Returns which parameters it changed; ConfigError when it is refused, and the old one stays."""
+        """Let another version of the script take over, as `sipyard ctl reload` does: a path, or text with
+        line ends. Returns what parameters it changed; ConfigError: it is refused, the old one stays."""
         change = prepare(self.site, lambda: _site_of(routing, None))
         take_over(self.engine, self.site, change)
         return change.names
