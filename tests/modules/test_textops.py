@@ -9,9 +9,9 @@ from wire_peer import WirePeer
 
 from sipyard._native.core import Message
 from sipyard.arguments import ArgumentError, Loading
+from sipyard.edited import Ranges
 from sipyard.errors import ConfigError
 from sipyard.modules.textops import HeaderLineKind
-from sipyard.modules.textops.edited import Ranges
 from sipyard.modules.textops.header_values import HeaderItem
 from sipyard.testing import Network
 
@@ -375,3 +375,60 @@ def test_a_message_full_of_matches_is_cheap(network: Network) -> None:
     )
     assert got.header("Subject") == "b" * 20_000
     assert not got.has_header("Foo")
+
+
+# -- edits that meet -----------------------------------------------------------------------------------------
+
+TWICE = [
+    ('replace("Hello", "Bye"); if (replace("Hello", "Hi"))', "false"),
+    ('replace("Hello", "Bye"); if (subst("/ello W/x/"))', "false"),
+    ('remove_hf("Subject"); if (replace("Hello", "Hi"))', "false"),
+    ('remove_hf("Subject"); if (remove_hf("Subject"))', "true"),
+    ('replace("Hello", "Bye"); if (replace("World", "Earth"))', "true"),
+]
+
+
+@pytest.mark.parametrize(("statements", "result"), TWICE)
+def test_bytes_are_edited_once(network: Network, statements: str, result: str) -> None:
+    """The first edit of the same bytes stands; SER would have written the texts of both."""
+    got = relayed(network, f"{statements} {{ {TRUE} }} else {{ {FALSE} }}", headers=["Subject: Hello World"])
+    assert got.header("X-Result") == result
+    assert got.header("Subject") in (None, "Bye World", "Bye Earth")
+
+
+LATER = """
+loadmodule "sl" loadmodule "tm" loadmodule "textops"
+route {
+    replace("Subject: a", "Subject: changed");
+    include_hf_value("Supported", "path");
+    t_on_reply("1"); t_on_branch("1"); t_on_failure("1");
+    rewritehostport("192.0.2.50:5060"); t_relay();
+}
+branch_route[1] { if (assign_hf_value("Subject", "x")) { append_hf("X-Branch: twice\\r\\n"); } }
+onreply_route[1] {
+    replace("Subject: ab", "Subject: reply"); replace("reason", "cause");
+    include_hf_value("Supported", "path");
+}
+failure_route[1] { if (replace("Subject: a", "x")) { t_reply("500", "twice"); } }
+"""
+
+
+def test_each_message_of_a_transaction_has_edits_of_its_own(network: Network) -> None:
+    """What was edited in the request says nothing about its replies; branches and failure routes know it."""
+    network.server(LATER)
+    peer, phone = WirePeer(network), WirePeer(network, "phone", "192.0.2.50:5060")
+    peer.post(peer.request("MESSAGE", headers=["Subject: ab"]))
+    network.run_until(lambda: bool(phone.messages), within=5)
+    request = phone.messages[0]
+    assert request.header("Subject") == "changedb"
+    assert not request.has_header("X-Branch")
+    echoed = [f"{name}: {value}" for name, value in request.all_headers() if name in ECHOED]
+    lines = ["SIP/2.0 486 Busy", *echoed, "Subject: ab", "X-Why: reason", "Content-Length: 0", "", ""]
+    phone.post("\n".join(lines))
+    network.run_until(lambda: bool(peer.messages), within=5)
+    reply = peer.messages[0]
+    assert (reply.status, reply.header("Subject"), reply.header("X-Why")) == (486, "reply", "cause")
+    assert reply.header("Supported") == "path"
+
+
+ECHOED = ("Via", "From", "To", "Call-ID", "CSeq")

@@ -3,6 +3,10 @@
 Searches look at the message as received; changes take effect when it is written. In SER 2.0 the texts are xl
 formats (`%` codes), in 0.9 plain. A value that came off the wire or out of an attribute cannot start a header
 of its own: line ends in it become spaces.
+
+The first edit of any bytes stands. A function whose only occurrences were edited before does nothing and
+returns -1 (SER returned 1 and wrote the texts of both); `replace` after `replace` means the next occurrence,
+and removing what is gone is true.
 """
 
 from __future__ import annotations
@@ -13,16 +17,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from sipyard._native.core import ParseError, Uri
 from sipyard.arguments import ArgumentError, Generation, HeaderName, Loading
+from sipyard.edited import edited, headers_start
 from sipyard.fault import Fault
 from sipyard.formats import Format, TextFormat
 from sipyard.module import Module, Parameter, function, select
 from sipyard.modules.textops import by_value
-from sipyard.modules.textops.edited import edited, headers_start
-from sipyard.modules.textops.header_values import HeaderItem, canonical
+from sipyard.modules.textops.header_values import HeaderItem
 from sipyard.modules.textops.value_selects import read_exists, read_value
 from sipyard.regex import Regex, Substitution
 from sipyard.selects import Reader, SelectPath
 from sipyard.sip.field_text import one_line
+from sipyard.sip.header_name import canonical
 
 if TYPE_CHECKING:
     from sipyard.context import Context

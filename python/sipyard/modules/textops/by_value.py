@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipyard.modules.textops.edited import Edited, edited
+from sipyard.edited import Edited, edited
 from sipyard.modules.textops.header_values import (
     HeaderItem,
     Parameter,
@@ -147,8 +147,7 @@ def exists(msg: Context, name: str, text: str) -> bool:
 
 def _included(msg: Context, name: str) -> set[str]:
     """Elements that `include_value` added."""
-    found: set[str] = msg.notes.setdefault("textops.included", {}).setdefault(name.lower(), set())
-    return found
+    return edited(msg).included.setdefault(name.lower(), set())
 
 
 def include_value(msg: Context, name: str, text: str) -> bool:

@@ -13,43 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sipyard.arguments import ArgumentError, Loading
+from sipyard.sip.header_name import canonical
 
 if TYPE_CHECKING:
     from sipyard._native.core import Message
 
-# RFC 3261 §7.3.3 and the registrations after it.
-COMPACT: Final = {
-    "a": "accept-contact",
-    "b": "referred-by",
-    "c": "content-type",
-    "d": "request-disposition",
-    "e": "content-encoding",
-    "f": "from",
-    "i": "call-id",
-    "j": "reject-contact",
-    "k": "supported",
-    "l": "content-length",
-    "m": "contact",
-    "n": "identity-info",
-    "o": "event",
-    "r": "refer-to",
-    "s": "subject",
-    "t": "to",
-    "u": "allow-events",
-    "v": "via",
-    "x": "session-expires",
-    "y": "identity",
-}
 # The writer edits these itself; a second edit of the same bytes would spoil the message.
 _OURS: Final = frozenset({"via", "content-length"})
 _TOKEN: Final = r"[A-Za-z0-9!%*_+`'~-]+"  # noqa: S105  (RFC 3261 §25.1, without the dot)
 _ITEM: Final = re.compile(rf"({_TOKEN})(?:\[\s*(-?\d+|\*)\s*\])?(?:\.(?:(?:p|param)\.)?({_TOKEN}))?")
-
-
-def canonical(name: str) -> str:
-    """A header name in lower case, compact forms written out."""
-    lower = name.lower()
-    return COMPACT.get(lower, lower)
 
 
 @dataclass(frozen=True, slots=True)

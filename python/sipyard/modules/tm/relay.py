@@ -12,6 +12,7 @@ from sipyard._native import core as native
 from sipyard._native.core import Branch, ParseError
 from sipyard.arguments import RouteKind
 from sipyard.context import Context, uri_at
+from sipyard.edited import share_edits
 from sipyard.fault import Fault, answer_of
 
 if TYPE_CHECKING:
@@ -217,6 +218,7 @@ async def _add(
     """Run the branch route, find the targets, ask onsend_route; a branch without target is left out."""
     if route is not None:
         branch.message = msg.message.copy()
+        share_edits(msg, branch)
         await msg.routes.branch[route](branch)
         msg.flags = branch.flags
     targets = await _targets(branch, fixed)

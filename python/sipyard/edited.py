@@ -1,4 +1,4 @@
-"""Which bytes of a message textops has edited, so that no two edits meet.
+"""Which bytes of a message modules have edited, so that no two edits meet.
 
 Edits refer to the message as received and are carried out when it is written. Two edits of the same bytes
 would leave the text of both, so the second is not made: the function that asked returns -1.
@@ -6,6 +6,7 @@ would leave the text of both, so the second is not made: the function that asked
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from sipyard._native.core import Message
     from sipyard.context import Context
 
-_NOTE = "textops"
+_REQUEST, _REPLY = "edited", "edited.reply"
 
 
 class Ranges:
@@ -53,10 +54,13 @@ class Ranges:
 class Edited:
     """The edits of one message, by ranges of the received bytes."""
 
-    __slots__ = ("_insertions", "_removed", "_replaced", "raw")
+    __slots__ = ("_insertions", "_removed", "_replaced", "id", "included", "raw")
 
     def __init__(self, message: Message) -> None:
+        self.id = message.id
         self.raw = message.raw
+        #: Elements that were added to the sets that headers list, by the header's name in lower case.
+        self.included: dict[str, set[str]] = {}
         self._replaced = Ranges()
         self._removed = Ranges()
         self._insertions: list[int] = []
@@ -101,13 +105,26 @@ class Edited:
         message.insert_at(offset, text)
         return True
 
+    def copy(self) -> Edited:
+        """The same edits, for a copy of the message that goes ways of its own."""
+        return copy.deepcopy(self)
+
 
 def edited(msg: Context) -> Edited:
-    """What was edited in the message of a route."""
-    found = msg.note(_NOTE)
-    if not isinstance(found, Edited):
-        found = msg.notes[_NOTE] = Edited(msg.message)
+    """What was edited in the message of a route. Later routes of a transaction have its notes: those on the
+    request's copies go on with the request's edits, each reply has its own."""
+    name = _REQUEST if msg.message.is_request else _REPLY
+    found = msg.note(name)
+    if not isinstance(found, Edited) or found.id != msg.message.id:
+        found = msg.notes[name] = Edited(msg.message)
     return found
+
+
+def share_edits(msg: Context, branch: Context) -> None:
+    """Tell the context of a branch, which has a copy of the message, what was edited before it was copied."""
+    found = msg.note(_REQUEST)
+    if isinstance(found, Edited):
+        branch.notes[_REQUEST] = found.copy()
 
 
 def headers_start(raw: bytes) -> int:
