@@ -1,4 +1,4 @@
-"""A server with calls up: reloads, routes that wait, routes that compute too long. Real sockets, real sipp."""
+"""A server with calls up: reloads, routes that wait, routes that compute too long. Real sockets and sipp."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_hangup_reloads(start_router: Callable[..., Router]) -> None:
             "import os\ndef test_it():\n    assert '3' in open(os.environ['SIPYARD_SCRIPT']).read()[:9]\n"
         )
         file.write_text("# sipyard tests: test_script.py\n" + text)
-        with pytest.raises(RpcFault, match="(?s)its tests fail.*assert '3' in "):
+        with pytest.raises(RpcFault, match=r"(?s)its tests fail.*assert '3' in "):
             client.call("reload")
         file.write_text("#3 \n# sipyard tests: test_script.py\n" + text)
         assert client.call("reload")["version"] == 3

@@ -282,9 +282,8 @@ impl Core {
 
     #[getter]
     fn blacklist_memory(&self) -> (usize, usize) {
-        let sizes = |core: &mut sipyard_endpoint::Core| {
-            (core.layer().blacklist().len(), core.layer().config().blacklist.limit)
-        };
+        let sizes =
+            |core: &mut sipyard_endpoint::Core| (core.layer().blacklist().len(), core.layer().config().blacklist.limit);
         let (entries, limit) = self.handle.with(sizes);
         (entries * BLACKLIST_ENTRY, limit * BLACKLIST_ENTRY)
     }
