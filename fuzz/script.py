@@ -89,10 +89,10 @@ WORDS = (
 )
 
 
-def corpus(folder: Path) -> list[bytes]:
-    """Scripts to begin with: examples, tests, and what earlier runs found worth keeping."""
+def seeds() -> list[bytes]:
+    """Scripts to begin with: examples, and tests with what was found before."""
     places = [*ROOT.glob("examples/*.cfg"), *ROOT.glob("tests/**/*.cfg"), *ROOT.glob("benches/sipyard/*.cfg")]
-    return [path.read_bytes() for path in (*places, *folder.glob("*")) if path.is_file()]
+    return [path.read_bytes() for path in places if path.is_file()]
 
 
 def check(data: bytes) -> None:
@@ -130,7 +130,8 @@ def mutate(data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
 
 def at_random(seconds: int, folder: Path, artifacts: Path) -> int:
     """Mutate from a seed until the time is up."""
-    chance, known = random.Random(time.time_ns()), corpus(folder)
+    kept = [path.read_bytes() for path in folder.glob("*") if path.is_file()]
+    chance, known = random.Random(time.time_ns()), seeds() + kept
     end, count = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         data = mutate(chance.choice(known), chance, known)
@@ -153,7 +154,7 @@ def guided(seconds: int, folder: Path, artifacts: Path) -> None:
     with atheris.instrument_imports(include=["sipyard.script"]):
         import sipyard.script  # noqa: F401
     folder.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(corpus(folder)):
+    for number, data in enumerate(seeds()):
         (folder / f"seed-{number}").write_bytes(data)
     words = artifacts / "words.dict"
     words.write_text(

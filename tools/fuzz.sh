@@ -26,6 +26,10 @@ rust() {
         ;;
     uri) cp fuzz/seeds/uri/* "fuzz/corpus/$1/" ;;
     esac
+    # What was found before is where the next one may be.
+    for file in "tests/fuzz_findings/$1"/*; do
+        if [ -f "$file" ]; then cp "$file" "fuzz/corpus/$1/"; fi
+    done
     # The sanitizers are switched on by flags that the stable compiler takes only this way.
     RUSTC_BOOTSTRAP=1 "$tool" fuzz run --fuzz-dir fuzz "$1" -- -max_total_time="$seconds" -max_len=8192 -timeout=5 \
         -print_final_stats=1 2>&1 | tee "target/fuzz-$1.log" | grep -E 'DONE|stat::|SUMMARY|panicked|Test unit' || true

@@ -5,8 +5,27 @@
 use libfuzzer_sys::fuzz_target;
 use sipyard_wire::{Bytes, Edits, HeaderName, Limits, Message, NameAddr, Uri, Via};
 
+/// What a message remembers of its values is what parsing them says.
+fn compare_remembered(message: &Message) {
+    let addresses = [
+        (HeaderName::From, message.from().ok(), message.from_tag()),
+        (HeaderName::To, message.to().ok(), message.to_tag()),
+    ];
+    for (id, address, tag) in addresses {
+        let Some(field) = message.first(id).filter(|field| !field.value.is_empty()) else { continue };
+        assert_eq!(address, NameAddr::parse(field.value).ok());
+        assert_eq!(tag, NameAddr::scan(field.value).ok().and_then(|one| one.tag()));
+    }
+    let via = message.top_via_value().ok().and_then(|value| Via::parse(value.text).ok());
+    assert_eq!(message.top_via().ok(), via);
+    assert_eq!(message.branch(), via.and_then(|via| via.branch()).unwrap_or_default());
+}
+
 fn read_everything(message: &Message) {
     for field in message.fields() {
+        // Another parser could see a line end there.
+        let stray = |at: &usize| field.value[*at] == b'\r' && field.value.get(at + 1) != Some(&b'\n');
+        assert_eq!((0..field.value.len()).find(stray), None);
         assert!(field.start <= field.value_start && field.value_start <= field.end);
         for value in message.values(field.id).flatten() {
             let _ = Via::parse(value.text);
@@ -16,6 +35,7 @@ fn read_everything(message: &Message) {
         }
         assert!(message.by_name(field.name).count() > 0, "a field is found by its name");
     }
+    compare_remembered(message);
     let _ = (message.top_via(), message.cseq(), message.call_id(), message.from(), message.to());
     let _ = (message.from_tag(), message.to_tag(), message.branch(), message.contacts());
     let _ = (message.routes(), message.record_routes(), message.max_forwards(), message.expires());
