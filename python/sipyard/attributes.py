@@ -261,6 +261,20 @@ class Attributes:
                     return True
         return False
 
+    def remove(self, attribute: Attribute) -> bool:
+        """Delete one value; False when it is none of the message's own (URI, user)."""
+        for (track, scope), stored in self._lists.items():
+            if scope in (Scope.URI, Scope.USER) and any(one is attribute for one in stored):
+                self._lists[track, scope] = [one for one in stored if one is not attribute]
+                return True
+        return False
+
+    def lines(self, group: Group) -> Iterator[str]:
+        """``$fu.name='value'`` for each attribute of a group."""
+        for track, scope in group.lists:
+            for one in self.listed(track, scope):
+                yield f"{Name(one.name, None if scope is Scope.GLOBAL else track, scope)}={one.value!r}"
+
     def listed(self, track: Track, scope: Scope) -> list[Attribute]:
         """All attributes of a list, oldest first; a copy."""
         return list(self._list(track, scope) or ())

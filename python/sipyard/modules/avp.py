@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from sipyard._native.core import ParseError, Uri
 from sipyard.arguments import ArgumentError, Dynamic, Generation, HeaderKind, HeaderName, Loading, near
-from sipyard.attributes import ALL_VALUES, Assigned, Group, Name, Scope
+from sipyard.attributes import ALL_VALUES, Assigned, Group, Name
 from sipyard.fault import Fault
 from sipyard.formats import Format
 from sipyard.module import Module, Parameter, function
@@ -243,10 +243,8 @@ class AttributeOperations(Module):
     @function("RFO", generations=_NEW)
     def dump_attrs(self, msg: Context, group: Group = _EVERYTHING) -> int:
         """Log all attributes, or those of a group, at L_INFO, one line each."""
-        for track, scope in group.lists:
-            for one in msg.attributes.listed(track, scope):
-                shown = Name(one.name, None if scope is Scope.GLOBAL else track, scope)
-                msg.log(_LOG_LEVEL, f"{for_log(str(shown))}={for_log(repr(one.value))}")
+        for line in msg.attributes.lines(group):
+            msg.log(_LOG_LEVEL, for_log(line))
         return 1
 
     # -- into the Request-URI and the next hop ---------------------------------------------------------------
