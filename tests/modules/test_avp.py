@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 from wire_peer import WirePeer
@@ -217,6 +218,19 @@ def test_a_value_cannot_begin_a_header(network: Network) -> None:
     got = relayed(network, f'set_attr("x", "a\\r\\nX-Forged: 1"); append_attr_hf("X-Value", "x"); {TO_PHONE}')
     assert not got.has_header("X-Forged")
     assert got.header("X-Value") == "a X-Forged: 1"
+
+
+def test_blanks_in_a_value_cost_no_more_than_they_are_long(network: Network) -> None:
+    """As many as a datagram holds; to look for an end at each of them would take half a minute."""
+    statements = (
+        'hdr_body2attrs("X-Long", "p_"); $x = @msg["X-Long"]; attr_to_reply("X-Copy", "x"); '
+        'sl_reply("200", "OK"); drop;'
+    )
+    network.server(SCRIPT.format(directive=NEW, statements=statements))
+    peer = WirePeer(network)
+    began = time.process_time()
+    assert peer.ask(peer.request(headers=[f"X-Long: a=b\t{' ' * 30_000}c"])).status == 200
+    assert time.process_time() - began < 2
 
 
 # -- logs ----------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ _FLAGS_09: Final = Name("flags")
 _EVERYTHING: Final = Group()
 # What stands between commas and semicolons; quotes and angle brackets hide them (RFC 3261 §25.1).
 _PIECE: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"?|<[^>]*>?|[^,;"<])+', re.DOTALL)
-_PAIR: Final = re.compile(r"\s*([A-Za-z0-9!%*_+`'~.-]+)\s*(?:=\s*(.*?)\s*)?", re.DOTALL)
+_PAIR: Final = re.compile(r"\s*([A-Za-z0-9!%*_+`'~.-]+)\s*(?:=(.*))?", re.DOTALL)
 # Which characters each part of a SIP URI may hold (RFC 3261 §25.1), so that a value stays the part it is.
 _USER: Final = r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/-]|%[0-9A-Fa-f]{2})*"
 _PASSWORD: Final = r"(?:[A-Za-z0-9_.!~*'()&=+$,-]|%[0-9A-Fa-f]{2})*"  # noqa: S105
@@ -308,7 +308,7 @@ def _pairs(body: str) -> Iterator[tuple[str, str]]:
     for piece in _PIECE.findall(body):
         pair = _PAIR.fullmatch(piece)
         if pair is not None:
-            value = pair[2] or ""
+            value = (pair[2] or "").strip()
             if len(value) > 1 and value[0] == value[-1] == '"':
                 value = re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL)
             yield pair[1], value

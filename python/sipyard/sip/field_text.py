@@ -7,7 +7,8 @@ from typing import Final
 
 # RFC 3261 §25.1: a header value is TEXT-UTF8 and may be folded; no other control character belongs in it.
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_FOLD: Final = re.compile(r"[ \t]*\r?\n[ \t]+|[\r\n]+")
+# The look-behind keeps a run of blanks from being tried at each of them.
+_FOLD: Final = re.compile(r"(?<![ \t])[ \t]*\r?\n[ \t]+|[\r\n]+")
 _ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # What a terminal or a log's reader could take for something else: controls, C1, separators, direction marks.
 _UNSAFE_IN_LOG: Final = re.compile(
