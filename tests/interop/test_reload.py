@@ -1,4 +1,4 @@
-"""A server with calls up: reloads, routes that wait, routes that compute too long. Real sockets and sipp."""
+"""A server with calls up: reloads, and routes that wait. Real sockets, real sipp."""
 
 from __future__ import annotations
 
@@ -121,4 +121,5 @@ def test_calls_that_wait_in_exec_hold_up_nobody(start_router: Callable[..., Rout
     beside = others()
     waiting.finish()
     assert min(waiting.times()) >= 5000
+    print(f"p99: {without} ms without, {beside} ms beside calls that wait")
     assert beside <= max(3 * without, without + 20), f"p99 {beside} ms, without waiting calls {without} ms"
