@@ -1,0 +1,256 @@
+"""nathelper: recognise phones behind NAT and write the address that reaches them.
+
+Messages are read as received; changes take effect when they are written. Media relays (rtpproxy) and pings
+are not part of this module.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, ip_address
+from typing import TYPE_CHECKING, Final
+
+from sipyard._native.core import NameAddr, ParseError, Uri
+from sipyard.arguments import ArgumentError, Generation
+from sipyard.attributes import Name
+from sipyard.module import Module, Parameter, function, select
+from sipyard.selects import Reader, SelectPath
+
+if TYPE_CHECKING:
+    from sipyard._native.core import Message
+    from sipyard.context import Context
+
+_NOTE: Final = "nathelper"
+_PRIVATE: Final = [IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
+# Up to a URI in angle brackets, a quoted display name passed over whole (RFC 3261 §20.10).
+_BRACKET: Final = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^"<])*<', re.DOTALL)
+_PORT: Final = re.compile(rb":[0-9]+")
+_MEDIA_ADDRESS: Final = re.compile(rb"^c=IN (IP[46]) ([^\s/]+)", re.MULTILINE)
+
+CONTACT, SOURCE, VIA, SDP, PORT = 1, 2, 4, 8, 16
+ACTIVE, ADDRESS, MARKER, PASSIVE = 1, 2, 4, 8
+
+
+class NatHelper(Module):
+    """nathelper: phones behind NAT."""
+
+    name = "nathelper"
+
+    received_avp = Parameter(
+        int, 42, "Number of the attribute that gets the received URI.", generations=Generation.SER_0_9
+    )
+
+    @function("RFO")
+    def nat_uac_test(self, msg: Context, tests: int) -> int:
+        """1 when one of these signs of NAT is there, else -1. Sum of: 1 the first Contact is a private
+        address (RFC 1918), 2 the source address is not the top Via's, 4 the top Via is a private address,
+        8 the session description names a private address, 16 the source port is not the top Via's."""
+        message = msg.message
+        return 1 if _via_tells(message, tests) or _content_tells(message, tests) else -1
+
+    @function("RO")
+    def fix_nated_contact(self, msg: Context) -> int:
+        """Put the source address and port in place of those of the first Contact; its parameters stay. 1, or
+        -1 when there is no Contact that can be read."""
+        found = _contacts(msg.message)
+        if not found:
+            return -1
+        done = _done(msg)
+        if "contact" not in done:
+            done.add("contact")
+            msg.message.replace_range(found[0].host_start, found[0].host_end, _source(msg.message).encode())
+        return 1
+
+    @function("R")
+    def fix_nated_register(self, msg: Context) -> int:
+        """SER 0.9: note the source as received URI for `save`, in the attribute `received_avp`. SER 2.0: add
+        the parameter `received` to every Contact, for a registrar that the request is relayed to (`save` here
+        takes the source by `save_nat_flag`). 1, or -1 when no Contact can be read."""
+        if self.generation is Generation.SER_2_0:
+            return self.add_rcv_param(msg)
+        msg.attributes.assign(Name(str(self.received_avp)), _received_uri(msg.message))
+        return 1
+
+    @function("R", generations=Generation.SER_0_9)
+    def add_rcv_param(self, msg: Context) -> int:
+        """Add the parameter `received` to every Contact. 1, or -1 when no Contact can be read."""
+        found = _contacts(msg.message)
+        if not found:
+            return -1
+        done = _done(msg)
+        if "received" not in done:
+            done.add("received")
+            parameter = f';received="{_received_uri(msg.message)}"'.encode()
+            for contact in found:
+                msg.message.insert_at(contact.end, parameter)
+        return 1
+
+    @function("RFO")
+    def fix_nated_sdp(self, msg: Context, changes: int) -> int:
+        """Change the session description. Sum of: 1 add `a=direction:active`, 2 put the source address into
+        the `c=` lines, 4 add `a=nortpproxy:yes`, 8 add `a=direction:passive`. 1, or -1 without one."""
+        message = msg.message
+        if not _has_sdp(message):
+            return -1
+        done = _done(msg)
+        if changes & ADDRESS and "sdp" not in done:
+            done.add("sdp")
+            version = b"IP6" if ":" in message.source_ip else b"IP4"
+            for line in _MEDIA_ADDRESS.finditer(message.body):
+                start, end = (message.body_start + each for each in (line.start(1), line.end(2)))
+                message.replace_range(start, end, version + b" " + message.source_ip.encode())
+        lines = {ACTIVE: "direction:active", MARKER: "nortpproxy:yes", PASSIVE: "direction:passive"}
+        added = [text for bit, text in lines.items() if changes & bit and text not in done]
+        if added:
+            done.update(added)
+            lead = "" if message.body.endswith(b"\n") else "\r\n"
+            text = lead + "".join(f"a={each}\r\n" for each in added)
+            message.insert_at(message.body_start + len(message.body), text.encode())
+        return 1
+
+    @select("nathelper")
+    def rewritten(self, path: SelectPath) -> Reader:
+        """The value of a Contact as fix_nated_contact would write it: `@nathelper.rewrite_contact[1]`, and
+        `.nameaddr.uri` or `.nameaddr.name` of it."""
+        parts = tuple(step.name for step in path[2:])
+        if len(path) < 2 or path[1].name != "rewrite_contact":
+            raise ArgumentError("@nathelper has one part", "write @nathelper.rewrite_contact[1]")
+        if parts not in ((), ("nameaddr",), ("nameaddr", "uri"), ("nameaddr", "name")):
+            raise ArgumentError(f"@nathelper.rewrite_contact has no part {'.'.join(parts)}")
+        number = path[1].index or 1
+        return lambda msg: _rewritten(msg.message, number, parts[1] if len(parts) > 1 else "")
+
+
+# -- tests ---------------------------------------------------------------------------------------------------
+
+
+def _is_private(host: str) -> bool:
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return address.version == 4 and any(address in network for network in _PRIVATE)
+
+
+def _is_address(host: str, ip: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")) == ip_address(ip)
+    except ValueError:
+        return False
+
+
+def _via_tells(message: Message, tests: int) -> bool:
+    try:
+        via = message.via()
+    except ParseError:
+        return False
+    if via is None:
+        return False
+    return bool(
+        (tests & SOURCE and not _is_address(via.host, message.source_ip))
+        or (tests & VIA and _is_private(via.host))
+        or (tests & PORT and message.source_port != (via.port or 5060))
+    )
+
+
+def _content_tells(message: Message, tests: int) -> bool:
+    if tests & CONTACT:
+        found = _contacts(message)
+        if found and _is_private(found[0].host):
+            return True
+    if not tests & SDP or not _has_sdp(message):
+        return False
+    return any(
+        _is_private(line[2].decode("ascii", "replace")) for line in _MEDIA_ADDRESS.finditer(message.body)
+    )
+
+
+def _has_sdp(message: Message) -> bool:
+    kind = (message.content_type or "").partition(";")[0].strip().lower()
+    return bool(message.body) and kind == "application/sdp"
+
+
+# -- addresses -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Contact:
+    """One Contact value: where it stands in the message as received, and where its host[:port] does."""
+
+    start: int
+    end: int
+    host: str
+    host_start: int
+    host_end: int
+
+
+def _contacts(message: Message) -> list[_Contact]:
+    """The Contact values with SIP URIs in order; [] for `*` or when one cannot be read."""
+    raw, found = message.raw, []
+    fields = [(start, end) for name, _, start, end in message.fields() if name.lower() in ("contact", "m")]
+    try:
+        if message.contact_star:
+            return []
+        at = -1
+        for value in message.values("Contact"):
+            text = value.encode("utf-8", "surrogateescape")
+            places = (raw.find(text, max(start + 2, at), end) for start, end in fields if at < end)
+            start = next((place for place in places if place >= 0), -1)
+            if start < 0:
+                return []
+            at = start + len(text)
+            if (contact := _located(value, text, start)) is not None:
+                found.append(contact)
+    except ParseError:
+        return []
+    return found
+
+
+def _located(value: str, text: bytes, start: int) -> _Contact | None:
+    written = NameAddr(value).uri
+    uri = Uri(written)
+    if uri.scheme not in ("sip", "sips"):
+        return None
+    bracket = _BRACKET.match(text)
+    at = text.find(written.encode("utf-8", "surrogateescape"), bracket.end() if bracket else 0)
+    before = len(uri.scheme) + 1
+    if uri.user is not None:
+        secret = "" if uri.password is None else f":{uri.password}"
+        before += len(f"{uri.user}{secret}@".encode("utf-8", "surrogateescape"))
+    host = uri.host.encode("utf-8", "surrogateescape")
+    begin = at + before
+    if at < 0 or text[begin : begin + len(host)] != host:
+        return None
+    port = _PORT.match(text, begin + len(host))
+    end = port.end() if port else begin + len(host)
+    return _Contact(start, start + len(text), uri.host, start + begin, start + end)
+
+
+def _source(message: Message) -> str:
+    ip = f"[{message.source_ip}]" if ":" in message.source_ip else message.source_ip
+    return f"{ip}:{message.source_port}"
+
+
+def _received_uri(message: Message) -> str:
+    transport = "" if message.protocol == "udp" else f";transport={message.protocol}"
+    return f"sip:{_source(message)}{transport}"
+
+
+def _rewritten(message: Message, number: int, part: str) -> str | None:
+    found, raw = _contacts(message), message.raw
+    if not 1 <= number <= len(found):
+        return None
+    contact = found[number - 1]
+    before, after = raw[contact.start : contact.host_start], raw[contact.host_end : contact.end]
+    text = (before + _source(message).encode() + after).decode("utf-8", "surrogateescape")
+    if not part:
+        return text
+    value = NameAddr(text)
+    return value.uri if part == "uri" else value.display_name
+
+
+def _done(msg: Context) -> set[str]:
+    """What was changed in this message: a second change of the same bytes would leave both texts."""
+    done: set[str] = msg.notes.setdefault(_NOTE, set())
+    return done
