@@ -373,3 +373,9 @@ def test_serving_knows_nothing_of_telling() -> None:
 def test_scripts_with_mistakes_raise(script: Explainer) -> None:
     with pytest.raises(ConfigError, match="nonsense"):
         script("route {\n nonsense();\n}\n")
+
+
+def test_programs_of_the_exec_module_do_not_run(script: Explainer, tmp_path: Path) -> None:
+    story = script(f'loadmodule "exec"\nroute {{\n exec_msg("touch {tmp_path}/made");\n}}\n')
+    assert notes(story) == [f"not done: would run /bin/sh -c touch {tmp_path}/made"]
+    assert not (tmp_path / "made").exists()
