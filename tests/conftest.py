@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from databases import database, mysql_server, postgresql_server, remote_database
+
+__all__ = ["database", "mysql_server", "postgresql_server", "remote_database"]
 
 IN_CI = os.environ.get("CI") == "true"
 

@@ -24,6 +24,7 @@ from sipyard.management.registry import Commands
 from sipyard.registry import Modules
 from sipyard.sip.resolver import Resolver
 from sipyard.stepping import Waiting, pause, rest_of, suspended_on
+from sipyard.storage import Databases
 
 if TYPE_CHECKING:
     from sipyard._native.core import _Event as Event
@@ -137,6 +138,7 @@ class Engine:
         self.debug = debug
         self.suspended_limit = suspended_limit
         self.commands = Commands()
+        self.databases = Databases()
         self.clients = Clients(core)
         self.incidents = Incidents()
         self.global_attributes: list[Attribute] | None = None
@@ -181,6 +183,7 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.modules.stop()
+        await self.databases.close()
 
     @property
     def is_idle(self) -> bool:

@@ -406,7 +406,7 @@ def test_changes_of_one_user_wait_for_each_other(tmp_path: Path) -> None:
         assert not store.busy
         # Whoever gave up waiting did not make memory and database differ.
         assert {contact.uri for contact in bindings.contacts("u")} == {str(n) for n in (*range(30), 99)}
-        assert table.count() == 31
+        assert await table.count() == 31
         await database.close()
 
     asyncio.run(scenario())

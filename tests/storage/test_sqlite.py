@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sipyard.errors import ConfigError, StorageError
-from sipyard.storage import open_database
+from sipyard.storage import DatabaseUrl, Layout, open_database
 from sipyard.storage.location import LOCATION_0_9, LOCATION_2_0, Shape, location_layout
 from sipyard.storage.sqlite import SqliteDatabase
 
@@ -27,9 +27,17 @@ def row(uid: str, contact: str, **values: object) -> tuple[object, ...]:
 
 
 def all_rows(url: str) -> dict[tuple[object, object], dict[str, object]]:
-    table = open_database(url).table(LAYOUT)
-    found = [dict(zip(LOCATION_2_0, one, strict=True)) for piece in table.rows() for one in piece]
+    async def read() -> list[dict[str, object]]:
+        table = open_database(url).table(LAYOUT)
+        await table.prepare()
+        return [dict(zip(LOCATION_2_0, one, strict=True)) async for piece in table.rows() for one in piece]
+
+    found = asyncio.run(read())
     return {(one["uid"], one["contact"]): one for one in found}
+
+
+def prepare(url: str, layout: Layout) -> None:
+    asyncio.run(open_database(url).table(layout).prepare())
 
 
 @pytest.fixture(params=["threads=1", "threads=0"])
@@ -43,7 +51,7 @@ def test_rows_are_inserted_replaced_and_deleted_by_key(url: str) -> None:
         table = database.table(LAYOUT)
         await table.write({("a", str(n)): row("a", str(n), cseq=n) for n in range(300)})
         await table.write({("a", "1"): row("a", "1", cseq=77), ("a", "2"): None, ("b", "0"): None})
-        assert table.count() == 299
+        assert await table.count() == 299
         await database.close()
 
     asyncio.run(scenario())
@@ -81,7 +89,7 @@ def test_times_are_stored_as_ser_stores_them(url: str, tmp_path: Path) -> None:
 
 def test_many_waiting_writes_share_commits(tmp_path: Path) -> None:
     async def scenario() -> int:
-        database = SqliteDatabase(f"sqlite:///{tmp_path}/a.db")
+        database = SqliteDatabase(DatabaseUrl.parse(f"sqlite:///{tmp_path}/a.db"))
         table = database.table(LAYOUT)
         await asyncio.gather(*(table.write({("u", str(n)): row("u", str(n))}) for n in range(500)))
         assert database.commits is not None
@@ -145,9 +153,9 @@ def test_what_was_handed_over_is_written_at_close(tmp_path: Path) -> None:
 
 
 def test_a_table_of_another_version_is_refused(url: str) -> None:
-    open_database(url).table(LAYOUT)
+    prepare(url, LAYOUT)
     with pytest.raises(ConfigError, match=r"version 9, version 6 is needed"):
-        open_database(url).table(location_layout("location", Shape.SER_0_9))
+        prepare(url, location_layout("location", Shape.SER_0_9))
 
 
 def test_a_table_made_by_ser_lacks_our_columns(tmp_path: Path) -> None:
@@ -163,6 +171,7 @@ def test_a_table_made_by_ser_lacks_our_columns(tmp_path: Path) -> None:
     async def scenario() -> None:
         database = open_database(f"sqlite:///{tmp_path}/a.db")
         table = database.table(LAYOUT)
+        await table.prepare()
         assert table.missing == {"path", "socket"}
         await table.write({("u", "c"): row("u", "c", path="<sip:edge;lr>")})
         await table.write({("u", "c"): row("u", "c", cseq=2)})
@@ -174,11 +183,11 @@ def test_a_table_made_by_ser_lacks_our_columns(tmp_path: Path) -> None:
 
 
 def test_columns_can_be_renamed_and_missing_ones_are_named(url: str) -> None:
-    open_database(url).table(LAYOUT)
+    prepare(url, LAYOUT)
     renamed = location_layout("location", Shape.SER_2_0, {"contact": "kontakt"})
     assert "kontakt" in renamed.columns
     with pytest.raises(ConfigError, match="no column kontakt"):
-        open_database(url).table(renamed)
+        prepare(url, renamed)
 
 
 def test_the_shape_of_0_9(url: str) -> None:
@@ -199,14 +208,18 @@ def test_the_shape_of_0_9(url: str) -> None:
         table = database.table(layout)
         await table.write({("u", "d", "c"): tuple(values.get(name) for name in LOCATION_0_9)})
         await table.write({("u", "d", "other"): None})
-        assert table.count() == 1
+        assert await table.count() == 1
         await database.close()
 
     asyncio.run(scenario())
 
 
 BAD_URLS = [
-    ("mysql://root@localhost/ser", "no database driver for mysql"),
+    ("oracle://root@localhost/ser", "no database driver for oracle"),
+    ("mysql://root:secret@localhost", "name of the database is missing"),
+    ("postgres://root@localhost:port/ser", "Port could not be cast"),
+    ("mysql://root@localhost/ser?pool=0", "pool is a number from 1 to 200"),
+    ("mysql://root@localhost/ser?charset=latin1", "unknown option charset"),
     ("", "no database driver for an empty"),
     ("sqlite://", "a file is needed"),
     ("sqlite:///:memory:", "a file is needed"),
@@ -224,13 +237,13 @@ def test_a_bad_url_is_a_configuration_error(bad: str, says: str) -> None:
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot open"):
-        open_database(f"sqlite:///{tmp_path}/none/a.db")
+        prepare(f"sqlite:///{tmp_path}/none/a.db", LAYOUT)
 
 
 WRITER = """
 import asyncio, sys
 from tests.storage.test_sqlite import LAYOUT, row
-from sipyard.storage import open_database
+from sipyard.storage import DatabaseUrl, Layout, open_database
 
 async def client(table, name):
     for n in range(100000):

@@ -6,10 +6,20 @@ we.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Column, Integer, MetaData, String, Table
+
+from sipyard.errors import ConfigError
+
+TABLE_OPTIONS: Final[dict[str, Any]] = {
+    "mysql_engine": "InnoDB",
+    "mysql_default_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
+"""For every table that we make: MariaDB would else take `a` and `A` for the same key (RFC 3261 §19.1.4)."""
 
 UNWRITTEN: Final = {"unwritten": True}
 """`info` of a column that exists for others: rows do not carry it, its default fills it."""
@@ -50,6 +60,21 @@ class Layout:
         """Names of the columns that rows carry, in their order."""
         return tuple(column.name for column in self.carried)
 
+    def check(self, version: int, existing: Collection[str]) -> frozenset[str]:
+        """Compare with a table that is there; returns the optional columns that it lacks.
+
+        :raises ConfigError: it is of another version, or lacks others.
+        """
+        if version != self.version:
+            raise ConfigError(
+                f"table {self.name} is of version {version}, version {self.version} is needed",
+                hint="SER 0.9 and SER 2.0 keep their tables differently: use a database of its own for each",
+            )
+        missing = frozenset(self.columns) - set(existing)
+        if lacking := missing - self.optional:
+            raise ConfigError(f"table {self.name} has no column {', '.join(sorted(lacking))}")
+        return missing
+
 
 def version_table(metadata: MetaData) -> Table:
     """SER's table of table versions."""
@@ -58,4 +83,5 @@ def version_table(metadata: MetaData) -> Table:
         metadata,
         Column("table_name", String(32), primary_key=True),
         Column("table_version", Integer, nullable=False, server_default="0"),
+        **TABLE_OPTIONS,
     )

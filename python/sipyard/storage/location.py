@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Column, DateTime, Float, Integer, MetaData, String, Table, Text, func
 
-from sipyard.storage.layout import UNWRITTEN, Layout
+from sipyard.storage.layout import TABLE_OPTIONS, UNWRITTEN, Layout
 
 
 class Shape(enum.Enum):
@@ -83,6 +83,7 @@ def _layout_2_0(name: str, columns: Mapping[str, str]) -> Layout:
         Column(columns["user_agent"], String(64)),
         Column(columns["instance"], String(255)),
         *_our_columns(columns),
+        **TABLE_OPTIONS,
     )
     return Layout(table, (columns["uid"], columns["contact"]), 9, _optional(columns))
 
@@ -101,6 +102,7 @@ def _layout_0_9(name: str, columns: Mapping[str, str]) -> Layout:
         Column(columns["user_agent"], String(64)),
         Column("last_modified", DateTime, server_default=func.now(), info=UNWRITTEN),
         *_our_columns(columns),
+        **TABLE_OPTIONS,
     )
     return Layout(table, (columns["username"], columns["domain"], columns["contact"]), 6, _optional(columns))
 

@@ -367,7 +367,10 @@ class Registrar(Module):
         if uid is None:
             return -1
         try:
-            contact = self._usrloc.store(table).bindings.first.get(uid)
+            store = self._usrloc.store(table)
+            contact = store.bindings.first.get(uid)
+            if contact is None:
+                store.require_loaded()
         except StorageError as error:
             msg.engine.log_incident(f"registrar: {error}")
             return -2

@@ -29,7 +29,9 @@ from sipyard.modules.usrloc.loading import load
 from sipyard.modules.usrloc.persistence import MemoryStore, WriteBack, WriteThrough
 from sipyard.modules.usrloc.rows import Clocks, rows_of
 from sipyard.modules.usrloc.table import Bindings, Change, SharedTexts
-from sipyard.storage import Database, open_database
+from sipyard.stepping import rest_of, suspended_on
+from sipyard.storage import Database, StoredTable
+from sipyard.storage.backoff import Backoff
 from sipyard.storage.location import Shape, location_layout
 
 if TYPE_CHECKING:
@@ -148,6 +150,7 @@ class UsrLoc(Module):
         self._timer: asyncio.TimerHandle | None = None
         self._flush_due = 0.0
         self._flushing: asyncio.Task[None] | None = None
+        self._reading: set[asyncio.Task[None]] = set()
         self._frozen = 0
         self._mask = 0
         self.share = SharedTexts()
@@ -163,22 +166,27 @@ class UsrLoc(Module):
         self._mask = self.reg_avp_flag.mask if self.generation is Generation.SER_2_0 else 0
         self._clocks = Clocks(lambda: core.now, self._clocks.wall)
         if self.db_mode != MEMORY:
-            self._database = open_database(self.db_url)
+            self._database = engine.databases.get(self.db_url)
             if self._mask:
                 self._attributes = RegistrationAttributes(self._database, self._attributes_layout())
         for name in filter(None, (name.strip() for name in self.preload.split(","))):
-            self.store(name)
+            store, table = self._make(name)
+            if table is not None:
+                await self._read_or_retry(store, table)
         self._flush_due = core.now + self.timer_interval
         self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
 
     async def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._database is not None:
-            try:
-                await self._flush_all()
-            finally:
-                await self._database.close()
+        for task in (*self._reading, *filter(None, (self._flushing,))):
+            task.cancel()
+        await asyncio.gather(*self._reading, *filter(None, (self._flushing,)), return_exceptions=True)
+        try:
+            await self._flush_all()
+        except StorageError as error:
+            lost = sum(store.unwritten for store in self._stores.values())
+            _log.critical("%d changes of bindings are lost, they could not be written: %s", lost, error)
 
     def use_wall_clock(self, wall: Callable[[], float]) -> None:
         """Take UTC from elsewhere (a simulation, a test); before `start`."""
@@ -224,14 +232,17 @@ class UsrLoc(Module):
         return more > 0 and 0 < self.max_bindings < self.count + more
 
     def table(self, name: str) -> Bindings:
-        """The bindings of a table; reads it now when it was not preloaded. StorageError, ConfigError."""
+        """The bindings of a table; one that was not preloaded is read from the database, which for SQLite is
+        done at once and for others takes a moment (`MemoryStore.require_loaded`)."""
         return self.store(name).bindings
 
     def store(self, name: str) -> MemoryStore:
         """As `table`: what keeps its bindings."""
         store = self._stores.get(name)
         if store is None:
-            store = self._stores[name] = self._open(name)
+            store, table = self._make(name)
+            if table is not None:
+                self._read_soon(store, table)
         return store
 
     def change(self, store: MemoryStore, uid: str, changes: Sequence[Change]) -> Awaitable[None] | None:
@@ -240,6 +251,7 @@ class UsrLoc(Module):
 
         :raises StorageError: nothing was changed (from the call, or from awaiting).
         """
+        store.touch(changes)
         if self._attributes is not None and self.db_mode != READ_ONLY:
             self._attributes.write(changes)
         return store.change(uid, changes)
@@ -256,30 +268,80 @@ class UsrLoc(Module):
         found = {one.name: one for _, _, one in msg.attributes.flagged(self._mask)}
         return tuple((one.name, one.value, one.flags) for one in found.values()) or None
 
-    def _open(self, name: str) -> MemoryStore:
+    def _make(self, name: str) -> tuple[MemoryStore, StoredTable | None]:
+        """An empty store, and the table that it is to be filled from."""
         clocks = self._clocks
         bindings = Bindings(name, clocks.core(), newest_first=self.desc_time_order)
-        if self._database is None:
-            return MemoryStore(bindings, clocks)
-        shape = Shape.SER_0_9 if self.generation is Generation.SER_0_9 else Shape.SER_2_0
-        table = self._database.table(location_layout(name, shape, self._renamed()))
+        table: StoredTable | None = None
+        store = MemoryStore(bindings, clocks)
+        if self._database is not None:
+            shape = Shape.SER_0_9 if self.generation is Generation.SER_0_9 else Shape.SER_2_0
+            table = self._database.table(location_layout(name, shape, self._renamed()))
+            rows = rows_of(self.generation)
+            if self.db_mode == WRITE_THROUGH:
+                store = WriteThrough(bindings, clocks, table, rows)
+            elif self.db_mode == WRITE_BACK:
+                store = WriteBack(bindings, clocks, table, rows, self._flush_soon)
+            store.touched = set()
+        self._stores[name] = store
+        return store, table
+
+    async def _read(self, store: MemoryStore, table: StoredTable) -> None:
+        """Fill a store. StorageError: nothing is known yet; ConfigError."""
+        await table.prepare()
         if table.missing:
-            _log.warning(
-                "table %s has no column %s: a restart forgets what would be there",
-                name,
-                ", ".join(sorted(table.missing)),
-            )
-        rows = rows_of(self.generation)
-        attributes = None if self._attributes is None else self._attributes.load()
-        gone = load(bindings, table, rows, clocks, attributes=attributes)
-        self._frozen = bindings.count
-        if self.db_mode == READ_ONLY:
-            return MemoryStore(bindings, clocks)
-        if gone:
+            missing = ", ".join(sorted(table.missing))
+            name = store.bindings.name
+            _log.warning("table %s has no column %s: a restart forgets what would be there", name, missing)
+        attributes = None if self._attributes is None else await self._attributes.load()
+        gone = await load(store, table, rows_of(self.generation), attributes)
+        store.touched = None
+        self._frozen = self.count
+        if gone and self.db_mode != READ_ONLY:
             table.write(gone).add_done_callback(_report)
-        if self.db_mode == WRITE_THROUGH:
-            return WriteThrough(bindings, clocks, table, rows)
-        return WriteBack(bindings, clocks, table, rows, self._flush_soon)
+
+    async def _read_or_retry(self, store: MemoryStore, table: StoredTable) -> None:
+        try:
+            await self._read(store, table)
+        except StorageError as error:
+            _log.error(
+                "table %s cannot be read: %s; until it can, only who registers from now on is found",
+                store.bindings.name,
+                error,
+            )
+            self._keep(asyncio.get_running_loop().create_task(self._retry(store, table)))
+
+    async def _retry(self, store: MemoryStore, table: StoredTable) -> None:
+        backoff = Backoff()
+        while store.touched is not None:
+            await asyncio.sleep(backoff.delay())
+            try:
+                await self._read(store, table)
+            except StorageError as error:
+                _log.info("table %s still cannot be read: %s", store.bindings.name, error)
+            except ConfigError as error:
+                _log.critical("table %s cannot be used: %s", store.bindings.name, error)
+                return
+
+    def _read_soon(self, store: MemoryStore, table: StoredTable) -> None:
+        """Read a table that is used for the first time: now, as far as that needs no waiting."""
+        coroutine = self._read_or_retry(store, table)
+        try:
+            yielded = suspended_on(coroutine.send(None))
+        except StopIteration:
+            return
+
+        async def rest() -> None:
+            try:
+                await rest_of(coroutine, yielded)
+            except ConfigError as error:
+                _log.critical("table %s cannot be used: %s", store.bindings.name, error)
+
+        self._keep(asyncio.get_running_loop().create_task(rest()))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
 
     def _renamed(self) -> dict[str, str]:
         names = _RENAMED_0_9 if self.generation is Generation.SER_0_9 else _RENAMED_2_0

@@ -20,7 +20,7 @@ from sipyard.errors import StorageError
 from sipyard.modules.usrloc.contact import Attribute, Contact
 from sipyard.modules.usrloc.table import Change
 from sipyard.storage.database import Database
-from sipyard.storage.layout import Key, Layout, Row
+from sipyard.storage.layout import TABLE_OPTIONS, Key, Layout, Row
 
 _log = logging.getLogger("sipyard.usrloc")
 
@@ -68,6 +68,7 @@ def attributes_layout(name: str, columns: Columns) -> Layout:
         Column(columns.value, String(255)),
         Column(columns.type, Integer, nullable=False, server_default="0"),
         Column(columns.flags, Integer, nullable=False, server_default="0"),
+        **TABLE_OPTIONS,
     )
     return Layout(table, (columns.uid, columns.contact, columns.name), 1)
 
@@ -78,10 +79,11 @@ class RegistrationAttributes:
     def __init__(self, database: Database, layout: Layout) -> None:
         self._table = database.table(layout)
 
-    def load(self) -> Mapping[tuple[str, str], tuple[Attribute, ...]]:
-        """All of them by uid and contact; StorageError."""
+    async def load(self) -> Mapping[tuple[str, str], tuple[Attribute, ...]]:
+        """All of them by uid and contact; StorageError, ConfigError."""
+        await self._table.prepare()
         found: dict[tuple[str, str], tuple[Attribute, ...]] = {}
-        for piece in self._table.rows():
+        async for piece in self._table.rows():
             for uid, contact, name, value, kind, flags in piece:
                 text = "" if value is None else str(value)
                 attribute = (str(name), _number(text) if kind == INTEGER else text, int(str(flags)))

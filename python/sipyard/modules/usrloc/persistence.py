@@ -42,6 +42,21 @@ class MemoryStore:
         self.bindings = bindings
         self.clocks = clocks
         self.busy: dict[str, asyncio.Future[None]] = {}
+        self.touched: set[tuple[str, str]] | None = None
+        """Bindings, by uid and URI, that changed while the table is not read yet; None once it is."""
+
+    def touch(self, changes: Sequence[Change]) -> None:
+        """Remember what changes while the table is not read; StorageError when that becomes too much."""
+        if self.touched is None:
+            return
+        if len(self.touched) >= MAX_DIRTY:
+            raise StorageError(f"table {self.bindings.name} is not read yet", retry_after=30)
+        self.touched.update((one.uid, one.uri) for change in changes for one in change if one is not None)
+
+    def require_loaded(self) -> None:
+        """For who did not find what it looked for: StorageError when it may be in the database."""
+        if self.touched is not None:
+            raise StorageError(f"table {self.bindings.name} could not be read from the database yet")
 
     def change(self, uid: str, changes: Sequence[Change]) -> Awaitable[None] | None:
         """Carry out changes of one uid's bindings; StorageError when that is impossible now."""
