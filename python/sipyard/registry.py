@@ -140,6 +140,10 @@ class Modules:
                 return module, module.selects[root]
         return None
 
+    def database_url(self) -> str:
+        """The database that the script names: the first `db_url` that it sets, "" when it sets none."""
+        return next((str(vars(one)["db_url"]) for one in self if "db_url" in vars(one)), "")
+
     def rpcs(self) -> Iterator[tuple[Rpc, Callable[..., Any]]]:
         """All management commands of the loaded modules with the methods that serve them."""
         for module in self:

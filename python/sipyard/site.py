@@ -5,6 +5,7 @@ A server, the test kit and a benchmark all put their engine together here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from sipyard.arguments import Generation
 from sipyard.engine import Engine, Routes
 from sipyard.management.core_commands import CoreCommands
+from sipyard.management.provisioning_commands import ProvisioningCommands
 from sipyard.registry import Modules
 from sipyard.routes import load_routes
 from sipyard.script import Script, Severity, load_script, load_text
 from sipyard.settings import Settings
+from sipyard.storage.provisioning import Provisioning
 
 if TYPE_CHECKING:
     from sipyard._native.core import Core
@@ -87,4 +90,6 @@ class Site:
             **options,
         )
         CoreCommands(engine).declare()
+        if url := os.environ.get("SIPYARD_DB") or self.modules.database_url():
+            ProvisioningCommands(lambda: Provisioning(engine.databases.get(url))).declare(engine.commands)
         return engine

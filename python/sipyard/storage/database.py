@@ -82,6 +82,10 @@ class Database(ABC):
         """
 
     @abstractmethod
+    async def columns(self, table: str) -> frozenset[str]:
+        """Names of the columns of a table, none when there is no such table; StorageError."""
+
+    @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """`async with database.transaction() as t: await t.execute(…)`: all or nothing; StorageError."""
 

@@ -18,7 +18,7 @@ _LOST_CODES: Final = frozenset(
 )
 """The server shuts down, killed the connection, or the network broke; 2000 and up are the client's own."""
 _SESSION: Final = "SET time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'"
-"""Whatever the server's defaults: moments are UTC, a value that does not fit is refused, a backslash escapes."""
+"""Whatever its defaults: moments are UTC, a value that does not fit is refused, a backslash escapes."""
 _STATEMENTS: Final = 100
 """Prepared statements kept a connection."""
 

@@ -88,6 +88,11 @@ class RemoteDatabase(Database):
         async with self.pool.link() as link:
             return await _run(self.pool, link, compiled, values)
 
+    async def columns(self, table: str) -> frozenset[str]:
+        async with self.pool.link() as link:
+            found = await self.pool.fetch(link, _COLUMNS[self.kind == POSTGRESQL], [table])
+        return frozenset(str(row[0]) for row in found)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[RemoteTransaction]:
         async with self.pool.link() as link:

@@ -140,6 +140,13 @@ class SqliteDatabase(Database):
             raise self.failure(error) from error
         return compiled.rows(found)
 
+    async def columns(self, table: str) -> frozenset[str]:
+        try:
+            found = self._reading().execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
+        except sqlite3.Error as error:
+            raise self.failure(error) from error
+        return frozenset(name for (name,) in found)
+
     def _reading(self) -> sqlite3.Connection:
         """The connection on which the deciding thread reads."""
         if self._reader is None:
