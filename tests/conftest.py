@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from databases import database, mysql_server, postgresql_server, remote_database
 
 __all__ = ["database", "mysql_server", "postgresql_server", "remote_database"]

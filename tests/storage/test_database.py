@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
-from databases import TestDatabase
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, bindparam, insert, select, update
 
+from databases import TestDatabase
 from sipyard.errors import ConfigError, InternalError, StorageError
 from sipyard.storage import Database, Databases, Layout, Statement, open_database
 from sipyard.storage.layout import TABLE_OPTIONS
@@ -95,11 +95,14 @@ def test_moments_are_stored_as_ser_stores_them(database: TestDatabase) -> None:
 
 def test_what_a_transaction_did_is_undone_when_it_fails(database: TestDatabase) -> None:
     async def work(store: Database) -> None:
-        with pytest.raises(StorageError):
+        async def twice() -> None:
             async with store.transaction() as transaction:
                 await transaction.execute(ADD, "a", 1, "first", None)
                 assert await transaction.execute(FIND, "a", 1) == [("first", None)]
                 await transaction.execute(ADD, "a", 1, "again", None)
+
+        with pytest.raises(StorageError):
+            await twice()
         assert await store.execute(FIND, "a", 1) == []
         async with store.transaction() as transaction:
             await transaction.execute(ADD, "a", 1, "second", None)

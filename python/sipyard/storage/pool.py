@@ -92,6 +92,8 @@ class Pool:
             yield link
         except LinkLost as error:
             self._drop(link)
+            # What ended this one ended its neighbours, most likely; not all drivers know it before they ask.
+            self._drop_idle()
             _log.warning("%s: connection lost: %s", self._url, error.message)
             raise
         except BaseException as error:
@@ -207,6 +209,10 @@ class Pool:
         link.abort()
         self._wake()
 
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._drop(self._idle.pop())
+
     # -- away and back ---------------------------------------------------------------------------------------
 
     def _went_away(self, why: str) -> None:
@@ -214,8 +220,7 @@ class Pool:
         if self._away_since is None:
             self._away_since = time.monotonic()
             _log.error("%s is away: %s; what needs it is refused until it answers", self._url, why)
-        while self._idle:  # opened before: whatever they are connected to, ask anew
-            self._drop(self._idle.pop())
+        self._drop_idle()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -25,8 +25,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=?/%-]{1,64}")
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,126}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _USABLE: Final = int(RowFlag.LOAD_SER | RowFlag.FOR_SERWEB)
 _URI: Final = _USABLE | RowFlag.IS_TO | RowFlag.IS_FROM
-_MD5: Final = ("ha1", "ha1b")
-_ALL: Final = (*_MD5, "ha1_sha256", "ha1_sha512_256")
+_MD5: Final[tuple[str, ...]] = ("ha1", "ha1b")
+_ALL: Final[tuple[str, ...]] = (*_MD5, "ha1_sha256", "ha1_sha512_256")
 
 
 def _where(table: Table, *names: str) -> Any:
