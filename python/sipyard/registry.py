@@ -142,7 +142,7 @@ class Modules:
 
     def database_url(self) -> str:
         """The database that the script names: the first `db_url` that it sets, "" when it sets none."""
-        return next((str(vars(one)["db_url"]) for one in self if "db_url" in vars(one)), "")
+        return next((str(vars(one)["db_url"]) for one in self if "db_url" in one.written), "")
 
     def rpcs(self) -> Iterator[tuple[Rpc, Callable[..., Any]]]:
         """All management commands of the loaded modules with the methods that serve them."""

@@ -11,6 +11,7 @@ from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, bindp
 
 from databases import TestDatabase
 from sipyard.errors import ConfigError, InternalError, StorageError
+from sipyard.stepping import rest_of, suspended_on
 from sipyard.storage import Database, Databases, Layout, Statement, open_database
 from sipyard.storage.layout import TABLE_OPTIONS
 from sipyard.storage.location import LOCATION_2_0, Shape, location_layout
@@ -174,6 +175,41 @@ def test_whoever_gives_up_disturbs_nobody(database: TestDatabase) -> None:
         assert await store.execute(FIND, "a", 1) == [("x", None)]
 
     on(database.url, work)
+
+
+def test_a_route_that_is_stepped_by_hand_may_ask(database: TestDatabase) -> None:
+    """The engine steps routes outside of any task until they wait; connecting waits first."""
+    on(database.url, lambda store: store.execute(ADD, "a", 1, "x", None))
+
+    async def work() -> list[list[tuple[object, ...]]]:
+        store, loop = open_database(database.url), asyncio.get_running_loop()
+        found: list[list[tuple[object, ...]]] = []
+        done = loop.create_future()
+
+        async def route() -> None:
+            found.append(await store.execute(FIND, "a", 1))
+            async with store.transaction() as transaction:
+                found.append(await transaction.execute(FIND, "a", 1))
+            done.set_result(None)
+
+        def step() -> None:
+            assert asyncio.current_task() is None
+            coroutine = route()
+            yielded = suspended_on(coroutine.send(None))
+
+            async def rest() -> None:
+                await rest_of(coroutine, yielded)
+
+            tasks.append(loop.create_task(rest()))
+
+        tasks: list[asyncio.Task[None]] = []
+        loop.call_soon(step)
+        await done
+        await asyncio.gather(*tasks)
+        await store.close()
+        return found
+
+    assert asyncio.run(work()) == [[("x", None)]] * 2
 
 
 # -- rows by key ---------------------------------------------------------------------------------------------

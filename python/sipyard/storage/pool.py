@@ -243,7 +243,8 @@ class Pool:
         if self._away_since is not None:
             seconds = time.monotonic() - self._away_since
             self._away_since = None
-            _log.warning("%s is back after %.0f s", self._url, seconds)
+            # As loud as what it ends: who read that it is away must read this.
+            _log.error("%s is back after %.0f s", self._url, seconds)
 
     async def close(self) -> None:
         """Close all connections; those in use when they are given back."""
