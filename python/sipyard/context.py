@@ -7,13 +7,13 @@ when they are assigned; whoever knows the target already uses `set_destination`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from sipyard._native.core import ParseError, Uri
 from sipyard.arguments import RouteKind
 from sipyard.attributes import Attributes
+from sipyard.child import run_program
 from sipyard.fault import Fault
 from sipyard.sip.resolver import ResolutionError
 
@@ -441,14 +441,16 @@ class Context:
         return self.log(-1, f"error: {source} {target}")
 
     async def exec(self, command: str) -> int:
-        """Run a shell command that the script wrote, without waiting on anybody else's message."""
+        """Run a shell command that the script wrote, without waiting on anybody else's message. 1, or -1 when
+        it fails or has to be killed."""
         await self.engine.in_task()
-        process = await asyncio.create_subprocess_shell(command, stdin=asyncio.subprocess.DEVNULL)
         try:
-            return 1 if await process.wait() == 0 else -1
-        except asyncio.CancelledError:
-            process.kill()
-            raise
+            status, _ = await run_program(command)
+        except (OSError, TimeoutError) as error:
+            self.error = Fault.EXTERNAL_LOGIC
+            self.engine.log_incident(f"exec: {command!r}: {error or 'took too long and was killed'}")
+            return -1
+        return 1 if status == 0 else -1
 
     # -- stateless sending -----------------------------------------------------------------------------------
 

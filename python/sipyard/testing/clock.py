@@ -11,6 +11,7 @@ give equal traces; the public methods speak seconds.
 from __future__ import annotations
 
 import asyncio
+import collections
 import heapq
 import math
 import selectors
@@ -112,16 +113,18 @@ class VirtualSelector(selectors.BaseSelector):
     """Where an asyncio loop would sleep, this lets virtual time pass.
 
     A real selector stands behind it for one purpose: work handed to a thread (`asyncio.to_thread`, a
-    database driver) wakes the loop through its self-pipe. While such work is under way virtual time stands
-    still, so a thread's work takes no virtual time and its duration never shows in a trace.
+    database driver) wakes the loop through its self-pipe. While such work is under way, or a program runs,
+    virtual time stands still: it takes no virtual time, and its duration never shows in a trace.
     """
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
-        self.threads_busy = 0
+        self.busy = 0
         self.horizon_us: int | None = None
         #: Called before time moves: servers hand out what their core wants to send.
         self.settle: Callable[[], None] = lambda: None
+        #: Whether the loop has callbacks to run at the present moment.
+        self.has_work: Callable[[], object] = lambda: False
         #: Called when time moved to a moment at which only the asyncio loop has something due.
         self.time_moved: Callable[[], None] = lambda: None
         #: Called when the horizon is reached or nothing is left to happen (the argument tells which).
@@ -149,11 +152,13 @@ class VirtualSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Run the next event of the timeline, or move time to the loop's own next timer; never sleep for
         it."""
-        if self.threads_busy:
+        if self.busy:
             return self._real.select(0 if timeout is not None and timeout <= 0 else None)
         if timeout is not None and timeout <= 0:
             return self._real.select(0) if self._watches_sockets() else []
         self.settle()
+        if self.has_work():  # a route that waits became a task: it goes on before time does
+            return []
         loop_due_us = (
             None if timeout is None else self.timeline.now_us + math.ceil(timeout * MICROSECONDS - 0.001)
         )
@@ -188,10 +193,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An asyncio event loop whose `time()` is a timeline. `asyncio.sleep(60)` in a route takes no real
     time."""
 
+    _ready: collections.deque[asyncio.Handle]
+
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
         self.selector = VirtualSelector(timeline)
         super().__init__(self.selector)
+        self.selector.has_work = lambda: self._ready
 
     def time(self) -> float:
         """The virtual clock's reading in seconds."""
@@ -202,12 +210,31 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Future[Result]:
         """As asyncio's; virtual time stands still until the thread is done."""
         future: asyncio.Future[Result] = super().run_in_executor(executor, func, *args)
-        self.selector.threads_busy += 1
+        self.selector.busy += 1
         future.add_done_callback(self._thread_done)
         return future
 
     def _thread_done(self, _future: asyncio.Future[Any]) -> None:
-        self.selector.threads_busy -= 1
+        self.selector.busy -= 1
+
+    async def subprocess_exec(
+        self, protocol_factory: Callable[[], Any], *args: Any, **kwargs: Any
+    ) -> tuple[asyncio.SubprocessTransport, Any]:
+        """As asyncio's; virtual time stands still until the program and its pipes are closed."""
+        protocol = protocol_factory()
+        ended = protocol.connection_lost
+
+        def connection_lost(error: Exception | None) -> None:
+            self.selector.busy -= 1
+            ended(error)
+
+        protocol.connection_lost = connection_lost
+        self.selector.busy += 1
+        try:
+            return await super().subprocess_exec(lambda: protocol, *args, **kwargs)
+        except BaseException:
+            self.selector.busy -= 1
+            raise
 
     def complete(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine to its end in virtual time and return its result."""
