@@ -355,15 +355,23 @@ class Engine:
             self._wait(msg, coroutine, yielded, finish)
 
     def run(self, msg: Context, route: Route) -> None:
-        """Run a route for a module (a timer's, an RPC's) as the engine runs its own; errors are logged."""
-        self._run(msg, route(msg), _nothing)
+        """Run a route for a module (a timer's, an RPC's) as the main one is run; errors are logged."""
+        was_stepping, self._is_stepping = self._is_stepping, True
+        try:
+            for hook in self.before_request:
+                hook(msg)
+            self._run(msg, route(msg), self._finish_request)
+        except FAILURES as error:  # before or after the route
+            self.incidents.handler_failed(error)
+        finally:
+            self._is_stepping = was_stepping
 
     def _wait(self, msg: Context, coroutine: Coroutine[Any, Any, int], yielded: Any, finish: Finish) -> None:
         """The handler really waits: the rest of it becomes a task. Until it made a transaction the core
         absorbs
         retransmissions of its request."""
         yielded = suspended_on(yielded)
-        is_request = msg.kind is RouteKind.REQUEST and msg.message.is_request
+        is_request = msg.kind is RouteKind.REQUEST and msg.message.listener >= 0
         if len(self.tasks) >= self.suspended_limit:
             coroutine.close()
             self._refuse(msg)
