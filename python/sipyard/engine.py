@@ -21,6 +21,7 @@ from sipyard.context import Context, split_hostport
 from sipyard.errors import answer_to
 from sipyard.incidents import Incidents
 from sipyard.management.registry import Commands
+from sipyard.own_name import learn_full_name
 from sipyard.registry import Modules
 from sipyard.sip.resolver import Resolver
 from sipyard.stepping import Waiting, pause, rest_of, suspended_on
@@ -171,6 +172,7 @@ class Engine:
 
     async def start(self) -> None:
         """Start the modules and offer their management commands."""
+        await learn_full_name()
         self.commands.add_all(self.modules.rpcs())
         await self.modules.start(self)
 

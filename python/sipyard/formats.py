@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from sipyard.arguments import ArgumentError, Generation, Loading
 from sipyard.attributes import ALL_VALUES, Name
+from sipyard.own_name import full_name, want_full_name
 from sipyard.selects import PATTERN as SELECT
 
 if TYPE_CHECKING:
@@ -51,10 +52,6 @@ def _all_branches(msg: Context) -> str | None:
     return ",".join(branch.uri for branch in msg.branches) or None
 
 
-def _host() -> str:
-    return socket.gethostname()
-
-
 def _own_ip(msg: Context) -> str | None:
     return next((each.ip for each in msg.core.listeners), None)
 
@@ -69,7 +66,7 @@ def _header(name: str) -> Reader:
 
 
 def _domain(msg: Context) -> str | None:
-    return socket.getfqdn().partition(".")[2] or None
+    return full_name().partition(".")[2] or None
 
 
 _CODES: dict[str, Reader] = {
@@ -83,9 +80,9 @@ _CODES: dict[str, Reader] = {
     "ft": lambda msg: msg.message.from_tag,
     "tu": lambda msg: msg.message.to_uri,
     "tt": lambda msg: msg.message.to_tag,
-    "Hn": lambda msg: _host().partition(".")[0],
+    "Hn": lambda msg: socket.gethostname().partition(".")[0],
     "Hd": _domain,
-    "Hf": lambda msg: socket.getfqdn(),
+    "Hf": lambda msg: full_name(),
     "Hi": _own_ip,
     "is": lambda msg: msg.message.source_ip,
     "mb": lambda msg: msg.message.raw.decode("utf-8", "surrogateescape"),
@@ -232,6 +229,8 @@ def _code(text: str, at: int, parts: list[str | Reader], unknown: list[str], loa
         return at + 3
     code = text[at : at + 2]
     reader = _CODES.get(code)
+    if code in ("Hd", "Hf"):
+        want_full_name()
     if reader is None:
         unknown.append("%" + code)
         parts.append(NULL)

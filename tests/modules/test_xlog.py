@@ -55,6 +55,22 @@ def test_a_line(network: Network, caplog: pytest.LogCaptureFixture) -> None:
     assert lines == [(logging.ERROR, "MESSAGE from sip:alice@example.org to sip:bob@10.0.0.1, %, <null>")]
 
 
+def test_the_name_of_this_host_is_asked_for_once(
+    network: Network, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A DNS server may be asked for it, so no message waits for that."""
+    asked: list[int] = []
+    monkeypatch.setattr("sipyard.own_name._Learnt.full", "")
+    monkeypatch.setattr("socket.getfqdn", lambda: asked.append(1) or "proxy.example.net")
+    monkeypatch.setattr("socket.gethostname", lambda: "proxy")
+    lines = logged(network, caplog, 'xlog("L_ERR", "%Hn %Hf %Hd %Hi\\n"); xlog("L_ERR", "%Hf");')
+    assert [text for _, text in lines] == [
+        "proxy proxy.example.net example.net 10.0.0.1",
+        "proxy.example.net",
+    ]
+    assert len(asked) == 1
+
+
 def test_debugging_lines(network: Network, caplog: pytest.LogCaptureFixture) -> None:
     assert logged(network, caplog, 'xdbg("x %ci\\n");') == [(logging.DEBUG, "x c1")]
 
