@@ -31,6 +31,11 @@ def _of(generation: Generation) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _data()[key].items()
 
 
+def exports(generation: Generation) -> dict[str, dict[str, Any]]:
+    """All that the modules of one generation export, by the module's name."""
+    return dict(_of(generation))
+
+
 def module_names(generation: Generation = Generation.BOTH) -> frozenset[str]:
     """Modules that SER had."""
     return frozenset(name for name, _ in _of(generation))
