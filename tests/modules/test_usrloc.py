@@ -301,8 +301,12 @@ def test_two_tables(network: Network, tmp_path: Path) -> None:
 # -- registration attributes ---------------------------------------------------------------------------------
 
 
-def test_registration_attributes(network: Network, tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["", "attrs"])
+def test_registration_attributes(network: Network, tmp_path: Path, column: str) -> None:
+    """In a table of their own, or in a column of the location table."""
+    more = f'modparam("usrloc", "reg_avp_column", "{column}")' if column else ""
     text = f"""
+    {more}
     avpflags kept;
     loadmodule "sl" loadmodule "usrloc" loadmodule "registrar" loadmodule "textops"
     modparam("usrloc", "db_url", "sqlite:///{tmp_path}/a.db?threads=0")
@@ -312,6 +316,7 @@ def test_registration_attributes(network: Network, tmp_path: Path) -> None:
         if (method == "REGISTER") {{
             $lang = @msg.x_lang;
             setavpflag($lang, "kept");
+            $left = "behind";
             save_contacts("location");
             drop;
         }}
@@ -329,6 +334,68 @@ def test_registration_attributes(network: Network, tmp_path: Path) -> None:
     assert peer.ask(peer.request("MESSAGE", cseq=2)).header("X-Lang") == "cs"
     peer.register("<sip:a@192.0.2.1>", cseq=2, headers=["X-Lang: en"])
     assert peer.ask(peer.request("MESSAGE", cseq=3)).header("X-Lang") == "en"
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        if column:
+            kept = connection.execute("SELECT attrs FROM location").fetchall()
+            assert kept == [('[["lang","en",1]]',)]
+        else:
+            kept = connection.execute("SELECT name, value FROM contact_attrs").fetchall()
+            assert kept == [("lang", "en")]
+
+
+@pytest.mark.parametrize(
+    "spoilt", ["[", "7", '[["lang"]]', '[[1, "x", 0]]', '[["lang", null, 0]]', '{"a": 1}']
+)
+def test_a_spoilt_column_of_attributes_costs_only_them(
+    network: Network, tmp_path: Path, caplog: pytest.LogCaptureFixture, spoilt: str
+) -> None:
+    more = (
+        'avpflags kept; modparam("usrloc", "reg_avp_flag", "kept") modparam("usrloc", "reg_avp_column", "a")'
+    )
+    server, peer = start(network, tmp_path, 1, more), WirePeer(network)
+    peer.register("<sip:a@192.0.2.1>")
+    server.stop()
+    with sqlite3.connect(tmp_path / "location.db") as connection:
+        connection.execute("UPDATE location SET a = ?", (spoilt,))
+    server = start(network, tmp_path, 1, more)
+    assert rows_of(server) == ["sip:a@192.0.2.1"]
+    assert "a of sip:a@192.0.2.1 is not read" in caplog.text
+
+
+# -- methods -------------------------------------------------------------------------------------------------
+
+METHODS = [
+    ("<sip:a@192.0.2.1>", ["Allow: INVITE, ACK", "Allow: BYE, UPDATE"], 1 + 4 + 8 + 256),
+    ('<sip:a@192.0.2.1>;methods="invite, CANCEL"', ["Allow: BYE"], 1 + 2),
+    ("<sip:a@192.0.2.1>", [], None),
+]
+
+
+@pytest.mark.parametrize("mode", [1, 2])
+@pytest.mark.parametrize(("contact", "headers", "mask"), METHODS)
+def test_methods_are_kept_where_a_parameter_says(
+    network: Network, tmp_path: Path, mode: int, contact: str, headers: list[str], mask: int | None
+) -> None:
+    more = 'modparam("usrloc", "method_column", "methods")'
+    server, peer = start(network, tmp_path, mode, more), WirePeer(network)
+    peer.register(contact, headers=headers)
+    server.stop()
+    assert stored(tmp_path, "methods") == [str(mask)]
+    server = start(network, tmp_path, mode, more)
+    assert [one.methods for one in server.engine.modules["usrloc"].table("location").contacts("bob")] == [
+        mask or 0
+    ]
+
+
+def test_a_table_without_the_column_is_used_without(
+    network: Network, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(network, tmp_path, 1).stop()
+    server = start(network, tmp_path, 1, 'modparam("usrloc", "method_column", "methods")')
+    assert "table location has no column methods" in caplog.text
+    WirePeer(network).register("<sip:a@192.0.2.1>", headers=["Allow: INVITE"])
+    server.stop()
+    assert stored(tmp_path) == ["sip:a@192.0.2.1"]
 
 
 # -- management ----------------------------------------------------------------------------------------------

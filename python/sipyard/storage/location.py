@@ -7,7 +7,9 @@ table made by SER they are missing; bindings are then kept without them across a
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Column, DateTime, Float, Integer, MetaData, String, Table, Text, func
 
@@ -25,15 +27,22 @@ OURS = ("path", "socket")
 """Columns that only tables of our making have."""
 
 
-def location_layout(name: str, shape: Shape, renamed: Mapping[str, str] | None = None) -> Layout:
-    """The table `name` of that shape; `renamed` gives columns other names (the `*_column` parameters).
+def location_layout(
+    name: str,
+    shape: Shape,
+    renamed: Mapping[str, str] | None = None,
+    extras: Sequence[Column[Any]] = (),
+) -> Layout:
+    """The table `name` of that shape; `renamed` gives columns other names (the `*_column` parameters),
+    `extras` come after all others and are optional.
 
     Column order is that of `LOCATION_2_0` or `LOCATION_0_9`, whatever the names.
     """
     columns = {short: (renamed or {}).get(short, short) for short in _order(shape)}
-    if shape is Shape.SER_0_9:
-        return _layout_0_9(name, columns)
-    return _layout_2_0(name, columns)
+    layout = _layout_0_9(name, columns) if shape is Shape.SER_0_9 else _layout_2_0(name, columns)
+    for extra in extras:
+        layout.table.append_column(extra)
+    return replace(layout, optional=layout.optional | {extra.name for extra in extras})
 
 
 LOCATION_2_0 = (

@@ -151,6 +151,7 @@ class Registrar(Module):
             self.reject_too_brief,
             self.received_param,
             self.contact_limit,
+            self._usrloc.keeps_methods,
         )
         old = self.generation is Generation.SER_0_9
         self._identity: Identity = (

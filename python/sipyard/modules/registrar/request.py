@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sipyard._native.core import NameAddr, ParseError, Uri
 from sipyard.context import q_of
 from sipyard.modules.usrloc import Contact
+from sipyard.modules.usrloc.extras import method_mask
 from sipyard.modules.usrloc.table import SharedTexts
 from sipyard.sip.field_text import one_line
 
@@ -56,6 +57,7 @@ class Limits:
     reject_too_brief: bool = False
     received_param: str = "received"
     contact_limit: int = 128
+    keeps_methods: bool = False
 
     def seconds(self, asked: int) -> int:
         """How long a binding lasts that asked for so many seconds; 0 removes and stays 0.
@@ -98,7 +100,7 @@ class Registration:
 class Circumstances:
     """What every contact of one REGISTER shares besides what the message says of it."""
 
-    __slots__ = ("attributes", "flags", "now", "path", "received", "socket")
+    __slots__ = ("attributes", "flags", "methods", "now", "path", "received", "socket")
 
     def __init__(
         self,
@@ -115,6 +117,7 @@ class Circumstances:
         self.received = received
         self.path = path
         self.attributes = attributes
+        self.methods = 0
 
 
 def read(msg: Context, uid: str, limits: Limits, shared: SharedTexts, around: Circumstances) -> Registration:
@@ -141,6 +144,8 @@ def read(msg: Context, uid: str, limits: Limits, shared: SharedTexts, around: Ci
     if len(agent) > LONGEST_TEXT or not agent.isprintable():
         agent = one_line(agent)[:LONGEST_TEXT]
     agent = shared(agent)
+    if limits.keeps_methods:
+        around.methods = method_mask(message.values("Allow"))
     for value in values:
         registration.contacts.append(_binding(registration, value, default, agent, limits, around))
     return registration
@@ -187,6 +192,8 @@ def _binding(
     contact.path = around.path
     contact.socket = around.socket
     contact.attributes = around.attributes
+    if limits.keeps_methods:
+        contact.methods = method_mask((value.parameter("methods") or "").split(",")) or around.methods
     return contact
 
 

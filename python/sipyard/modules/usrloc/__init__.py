@@ -25,6 +25,7 @@ from sipyard.modules.usrloc.attributes import (
     attributes_layout,
 )
 from sipyard.modules.usrloc.contact import MEMORY_ONLY, NAT, NEVER, NO_Q, PERMANENT, Contact
+from sipyard.modules.usrloc.extras import Extra, attributes_in, methods_in
 from sipyard.modules.usrloc.loading import load
 from sipyard.modules.usrloc.persistence import MemoryStore, WriteBack, WriteThrough
 from sipyard.modules.usrloc.rows import Clocks, rows_of
@@ -32,6 +33,7 @@ from sipyard.modules.usrloc.table import Bindings, Change, SharedTexts
 from sipyard.stepping import rest_of, suspended_on
 from sipyard.storage import Database, StoredTable
 from sipyard.storage.backoff import Backoff
+from sipyard.storage.layout import Layout
 from sipyard.storage.location import Shape, location_layout
 
 if TYPE_CHECKING:
@@ -117,7 +119,12 @@ class UsrLoc(Module):
     cseq_column = _column("cseq")
     flags_column = _column("flags")
     user_agent_column = _column("user_agent")
-    method_column = Parameter(str, "method", "Accepted; no table of either SER has that column.")
+    method_column = Parameter(
+        str,
+        "",
+        "Column that keeps which methods a contact understands (bits, as tm's `blst_methods_add`); none by "
+        'default, as no table of either SER has one (SER: "method", which it does not use).',
+    )
 
     reg_avp_table = Parameter(
         str, "contact_attrs", "Table of registration attributes.", generations=Generation.SER_2_0
@@ -131,7 +138,7 @@ class UsrLoc(Module):
     reg_avp_column = Parameter(
         str,
         "",
-        "Refused: registration attributes are kept in reg_avp_table only.",
+        "Column of the location table that keeps registration attributes, instead of reg_avp_table.",
         generations=Generation.SER_2_0,
     )
     regavp_uid_column = _column("uid", Generation.SER_2_0)
@@ -160,14 +167,12 @@ class UsrLoc(Module):
     async def start(self, engine: Engine) -> None:
         if self.db_mode not in range(4):
             raise ConfigError(f"usrloc: db_mode is 0, 1, 2 or 3, not {self.db_mode}")
-        if self.generation is Generation.SER_2_0 and self.reg_avp_column:
-            raise ConfigError("usrloc: reg_avp_column is not supported", hint="set reg_avp_table instead")
         core = engine.core
         self._mask = self.reg_avp_flag.mask if self.generation is Generation.SER_2_0 else 0
         self._clocks = Clocks(lambda: core.now, self._clocks.wall)
         if self.db_mode != MEMORY:
             self._database = engine.databases.get(self.db_url)
-            if self._mask:
+            if self._mask and not self.reg_avp_column:
                 self._attributes = RegistrationAttributes(self._database, self._attributes_layout())
         for name in filter(None, (name.strip() for name in self.preload.split(","))):
             store, table = self._make(name)
@@ -257,6 +262,11 @@ class UsrLoc(Module):
         return store.change(uid, changes)
 
     @property
+    def keeps_methods(self) -> bool:
+        """Whether it is kept which methods a contact understands (`method_column`)."""
+        return bool(self.method_column)
+
+    @property
     def keeps_attributes(self) -> bool:
         """Whether attributes of a REGISTER are kept with its contacts (`reg_avp_flag`)."""
         return self._mask != 0
@@ -276,8 +286,8 @@ class UsrLoc(Module):
         store = MemoryStore(bindings, clocks)
         if self._database is not None:
             shape = Shape.SER_0_9 if self.generation is Generation.SER_0_9 else Shape.SER_2_0
-            table = self._database.table(location_layout(name, shape, self._renamed()))
-            rows = rows_of(self.generation)
+            table = self._database.table(self._layout(name, shape))
+            rows = rows_of(self.generation, self._extras())
             if self.db_mode == WRITE_THROUGH:
                 store = WriteThrough(bindings, clocks, table, rows)
             elif self.db_mode == WRITE_BACK:
@@ -294,7 +304,7 @@ class UsrLoc(Module):
             name = store.bindings.name
             _log.warning("table %s has no column %s: a restart forgets what would be there", name, missing)
         attributes = None if self._attributes is None else await self._attributes.load()
-        gone = await load(store, table, rows_of(self.generation), attributes)
+        gone = await load(store, table, rows_of(self.generation, self._extras()), attributes)
         store.touched = None
         self._frozen = self.count
         if gone and self.db_mode != READ_ONLY:
@@ -342,6 +352,16 @@ class UsrLoc(Module):
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
+
+    def _layout(self, name: str, shape: Shape) -> Layout:
+        return location_layout(name, shape, self._renamed(), [extra.made() for extra in self._extras()])
+
+    def _extras(self) -> list[Extra]:
+        """The columns that exist because a parameter names them."""
+        extras = [methods_in(self.method_column)] if self.method_column else []
+        if self._mask and self.reg_avp_column:
+            extras.append(attributes_in(self.reg_avp_column))
+        return extras
 
     def _renamed(self) -> dict[str, str]:
         names = _RENAMED_0_9 if self.generation is Generation.SER_0_9 else _RENAMED_2_0

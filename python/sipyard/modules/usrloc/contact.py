@@ -41,6 +41,7 @@ class Contact:
     :ivar path: Path values with commas between, "" none (RFC 3327).
     :ivar socket: ``proto:ip:port`` it registered through, "" unknown.
     :ivar attributes: registration attributes, None none.
+    :ivar methods: which methods it understands, as SER's bits; 0 when nobody keeps them (`method_column`).
     :ivar next: the next contact of the same uid in order of preference.
     :ivar bucket: second in which its expiry is looked at again; `NO_BUCKET` when it is in no table.
     :ivar target: where `received` or `uri` leads to, once known; `listener` the socket it registered through.
@@ -56,6 +57,7 @@ class Contact:
         "flags",
         "instance",
         "listener",
+        "methods",
         "next",
         "path",
         "q",
@@ -99,6 +101,7 @@ class Contact:
         self.path = path
         self.socket = socket
         self.attributes = attributes
+        self.methods = 0
         self.next: Contact | None = None
         self.bucket = NO_BUCKET
         self.target: Target | None = None
@@ -123,6 +126,7 @@ class Contact:
         self.user_agent = other.user_agent
         self.instance = other.instance
         self.attributes = other.attributes
+        self.methods = other.methods
 
     def chain(self) -> Iterator[Contact]:
         """This contact and those after it."""

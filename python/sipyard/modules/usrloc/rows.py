@@ -8,12 +8,13 @@ or read.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 from sipyard.arguments import Generation
 from sipyard.modules.usrloc.contact import NEVER, NO_Q, PERMANENT, Contact
+from sipyard.modules.usrloc.extras import Extra
 from sipyard.storage.layout import Key, Row
 
 LAST_SECOND: Final = 2**31 - 1
@@ -142,12 +143,36 @@ _Row09 = tuple[
     str, str, str, _Text, float | None, float | None, _Text, int, int, int, int, _Text, _Text, _Text
 ]
 
-Rows = RowsOf20 | RowsOf09
+
+class RowsWithExtras:
+    """Rows of either with more columns behind them."""
+
+    def __init__(self, rows: RowsOf20 | RowsOf09, extras: Sequence[Extra]) -> None:
+        self._rows = rows
+        self._extras = extras
+        self.key = rows.key
+
+    def row(self, contact: Contact, ahead: float) -> Row:
+        """The row of a binding."""
+        return (*self._rows.row(contact, ahead), *(extra.value(contact) for extra in self._extras))
+
+    def contact(self, row: Row, ahead: float) -> Contact:
+        """The binding of a row."""
+        count = len(row) - len(self._extras)
+        contact = self._rows.contact(row[:count], ahead)
+        for extra, value in zip(self._extras, row[count:], strict=True):
+            if value is not None:
+                extra.take(contact, value)
+        return contact
 
 
-def rows_of(generation: Generation) -> Rows:
+Rows = RowsOf20 | RowsOf09 | RowsWithExtras
+
+
+def rows_of(generation: Generation, extras: Sequence[Extra] = ()) -> Rows:
     """How that generation writes its table."""
-    return RowsOf09() if generation is Generation.SER_0_9 else RowsOf20()
+    rows = RowsOf09() if generation is Generation.SER_0_9 else RowsOf20()
+    return RowsWithExtras(rows, extras) if extras else rows
 
 
 def _utc(contact: Contact, ahead: float) -> float:
