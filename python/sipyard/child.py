@@ -66,7 +66,7 @@ async def run_program(
     child = _Child(loop.create_future(), output_limit)
     transport, _ = await loop.subprocess_exec(
         lambda: child,
-        *("/bin/sh", "-c", command, "sh", *arguments),
+        *("/bin/sh", "-c", command, *(("sh", *arguments) if arguments else ())),
         stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE if output_limit else asyncio.subprocess.DEVNULL,
         stderr=None,

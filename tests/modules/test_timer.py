@@ -128,6 +128,21 @@ def test_a_run_that_has_not_ended_is_not_joined_by_another(
     assert server.log == ["tick", "done", "tick", "done"]
 
 
+def test_a_reload_changes_what_a_timer_runs(network: Network) -> None:
+    """It keeps its time, and whether it runs."""
+    server = started(network, 'log(1, "old");')
+    peer = WirePeer(network)
+    network.run(0.7)
+    server.reload(SCRIPT.format(timer="TICK,500,fast,enable", statements='log(1, "new");'))
+    network.run(0.4)
+    assert server.log == ["old", "new"]
+    peer.ask(peer.request("OPTIONS"))
+    server.reload(SCRIPT.format(timer="TICK,500,fast,enable", statements='log(1, "newer");'))
+    assert peer.ask(peer.request("REGISTER", cseq=2)).reason == "0"
+    network.run(2)
+    assert server.log == ["old", "new"]
+
+
 DECLARATIONS = [
     ("NOWHERE,1000", r"route\[NOWHERE\] does not exist"),
     ("TICK", "declares no timer"),

@@ -1,39 +1,40 @@
-"""exec: let programs choose destinations or see messages.
+"""exec: programs of the operator take part in routing.
 
-The command is what the script wrote. What came in a message reaches it by environment, standard input and
-argument only, so that no shell ever reads it. Only the one message waits for its program.
+The command is the script's and runs in a shell, as in SER; what it is told about the message is in its
+environment, in `$1` and in its standard input, and never becomes part of the command. Quote it there all the
+same: `"$SIP_HF_SUBJECT"` is what a stranger wrote.
+
+| variable | value |
+| --- | --- |
+| `SIP_HF_NAME` | a header: capitals, `_` for `-`, no compact forms; commas between several |
+| `SIP_TID` | the transaction: the same for retransmissions, the CANCEL and the ACK |
+| `SIP_DID` | the dialog: the To-tag, empty at first |
+| `SIP_SRCIP` | where the request came from |
+| `SIP_ORURI`, `SIP_OUSER` | Request-URI as received, its user |
+| `SIP_RURI`, `SIP_USER` | Request-URI now, its user |
+
+Only the message that runs a program waits for it. A program that runs too long is killed with all it started.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
-import signal
-from contextlib import suppress
+import hashlib
+import re
 from typing import TYPE_CHECKING, Final
 
 from sipyard._native.core import ParseError, Uri
+from sipyard.child import LONGEST, run_program
+from sipyard.context import MAX_BRANCHES, MAX_URI
 from sipyard.fault import Fault
 from sipyard.module import Module, Parameter, function
+from sipyard.sip.field_text import one_line
+from sipyard.sip.header_name import canonical
 
 if TYPE_CHECKING:
-    from sipyard._native.core import Message
     from sipyard.context import Context
 
-# RFC 3261 §7.3.3; a program finds a header under one name however it was written.
-_COMPACT: Final = {
-    "i": "CALL-ID",
-    "m": "CONTACT",
-    "e": "CONTENT-ENCODING",
-    "l": "CONTENT-LENGTH",
-    "c": "CONTENT-TYPE",
-    "f": "FROM",
-    "s": "SUBJECT",
-    "k": "SUPPORTED",
-    "t": "TO",
-    "v": "VIA",
-}
+OUTPUT_LIMIT: Final = MAX_BRANCHES * (MAX_URI + 2)
+_NOT_A_VARIABLE: Final = re.compile(r"[^A-Z0-9]")
 
 
 class Exec(Module):
@@ -41,72 +42,91 @@ class Exec(Module):
 
     name = "exec"
 
-    time_to_kill = Parameter(int, 0, "Seconds after which a program is killed; 0: never.")
-    setvars = Parameter(bool, 1, "Programs get the SIP_ variables in their environment.")
+    live_parameters = ("*",)
+
+    time_to_kill = Parameter(
+        int,
+        0,
+        f"Seconds after which a program is killed; 0: {LONGEST:g}. It never outlives its message "
+        "(`message_deadline`).",
+    )
+    setvars = Parameter(bool, True, "Tell programs about the message in environment variables.")
+    max_programs = Parameter(int, 100, "Programs that may run at once; one more fails (not in SER).")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running = 0
 
     @function("RF")
     async def exec_dset(self, msg: Context, command: str) -> int:
-        """Run a shell command with the current Request-URI as its last argument; of the URIs that it prints,
-        one a line, the first becomes the Request-URI, the others branches. 1, or -1 (and nothing changed)
-        when it fails, takes too long, or prints none or something else."""
-        uri = msg.request_uri.replace("\0", "")
-        output = await self._output(msg, [f'{command} "$1"', "sh", uri], b"", command)
-        lines = [] if output is None else output.decode("utf-8", "surrogateescape").splitlines()
-        uris = [line.strip() for line in lines if line.strip()]
+        """Run a command with the Request-URI as its last argument; the lines that it writes become the
+        Request-URI and the branches. 1, or -1 when it fails or writes no URI; then nothing is changed."""
+        output = await self._run(msg, f'{command} "$1"', (one_line(msg.request_uri),), b"", OUTPUT_LIMIT)
+        if output is None:
+            return -1
+        uris = _lines(output)
         if not uris or not all(map(_is_uri, uris)):
-            msg.error = Fault.EXTERNAL_LOGIC
-            if output is not None:
-                msg.engine.log_incident(f"exec_dset: {command} printed no list of URIs", logging.WARNING)
+            return self._fail(msg, f"exec_dset: {command!r} wrote no destinations")
+        if len(uris) > MAX_BRANCHES - len(msg.branches):
+            msg.error = Fault.TOO_MANY_BRANCHES
             return -1
-        if msg.rewrite_uri(uris[0]) < 0:
-            return -1
-        return 1 if all([msg.append_branch(each) > 0 for each in uris[1:]]) else -1
+        msg.uri = uris[0]
+        for uri in uris[1:]:
+            msg.append_branch(uri)
+        return 1
 
     @function("RF")
     async def exec_msg(self, msg: Context, command: str) -> int:
-        """Run a shell command with the message as received on its standard input. 1, or -1 when it fails or
-        takes too long."""
-        return -1 if await self._output(msg, [command], msg.message.raw, command) is None else 1
+        """Run a command with the message, as received, on its standard input. 1, or -1 when it fails."""
+        return -1 if await self._run(msg, command, (), msg.message.raw, 0) is None else 1
 
-    async def _output(self, msg: Context, arguments: list[str], sent: bytes, command: str) -> bytes | None:
-        """What `sh -c` with these arguments prints; None when it fails."""
-        await msg.engine.in_task()
-        environment = os.environ | _variables(msg) if self.setvars else None
-        pipe = asyncio.subprocess.PIPE
-        try:
-            process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", *arguments, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
-            )
-        except OSError as error:
-            msg.engine.log_incident(f"exec: {command}: {error}")
+    async def _run(
+        self, msg: Context, command: str, arguments: tuple[str, ...], stdin: bytes, limit: int
+    ) -> bytes | None:
+        """What it wrote; None, with `error` set, when it failed."""
+        if self._running >= self.max_programs:
+            self._fail(msg, f"exec: {self._running} programs are running already")
             return None
-        is_done = False
+        self._running += 1
         try:
-            async with asyncio.timeout(self.time_to_kill or None):
-                output, _ = await process.communicate(sent)
-            is_done = True
+            await msg.engine.in_task()
+            status, output = await run_program(
+                command,
+                arguments,
+                environment=variables(msg) if self.setvars else None,
+                stdin=stdin,
+                output_limit=limit,
+                deadline=float(self.time_to_kill or LONGEST),
+            )
         except TimeoutError:
-            msg.engine.log_incident(f"exec: {command} was killed after {self.time_to_kill} s")
+            self._fail(msg, f"exec: {command!r} took too long and was killed")
+            return None
+        except OSError as error:
+            self._fail(msg, f"exec: {command!r} cannot be started: {error}")
             return None
         finally:
-            if not is_done:  # what the shell started included
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        return output if process.returncode == 0 else None
+            self._running -= 1
+        if status:
+            self._fail(msg, f"exec: {command!r} ended with {status}")
+            return None
+        return output
+
+    @staticmethod
+    def _fail(msg: Context, why: str) -> int:
+        msg.error = Fault.EXTERNAL_LOGIC
+        msg.engine.log_incident(why)
+        return -1
 
 
-def _variables(msg: Context) -> dict[str, str]:
-    """SER's environment: SIP_HF_NAME for each header (several joined by commas) and facts of the request."""
+def variables(msg: Context) -> dict[str, str]:
+    """The environment that tells about a message."""
     message = msg.message
     headers: dict[str, list[str]] = {}
-    for written, value in message.all_headers():
-        name = _COMPACT.get(written.lower(), written.upper())
-        key = "SIP_HF_" + "".join(char if char.isalnum() else "_" for char in name)
-        headers.setdefault(key, []).append(value)
-    found = {name: ",".join(values) for name, values in headers.items()}
-    found |= {
-        "SIP_TID": _branch(message),
+    for name, value in message.all_headers():
+        variable = "SIP_HF_" + _NOT_A_VARIABLE.sub("_", canonical(name).upper())
+        headers.setdefault(variable, []).append(one_line(value))
+    called = {
+        "SIP_TID": _transaction_id(msg),
         "SIP_DID": message.to_tag or "",
         "SIP_SRCIP": message.source_ip,
         "SIP_ORURI": message.request_uri,
@@ -114,15 +134,14 @@ def _variables(msg: Context) -> dict[str, str]:
         "SIP_OUSER": _user(message.request_uri),
         "SIP_USER": _user(msg.request_uri),
     }
-    return {name: value.replace("\0", "") for name, value in found.items()}
+    told = {name: one_line(value) for name, value in called.items()}
+    return {**{name: ",".join(values) for name, values in headers.items()}, **told}
 
 
-def _branch(message: Message) -> str:
-    try:
-        via = message.via()
-    except ParseError:
-        return ""
-    return "" if via is None else via.branch or ""
+def _transaction_id(msg: Context) -> str:
+    message = msg.message
+    parts = (message.call_id, message.from_tag or "", message.to_uri or "", str(message.cseq_number))
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _user(uri: str) -> str:
@@ -132,9 +151,14 @@ def _user(uri: str) -> str:
         return ""
 
 
+def _lines(output: bytes) -> list[str]:
+    lines = output.decode("utf-8", "surrogateescape").split("\n")
+    return [line.strip() for line in lines if line.strip()]
+
+
 def _is_uri(text: str) -> bool:
     try:
         Uri(text)
     except ParseError:
         return False
-    return True
+    return len(text) <= MAX_URI

@@ -54,18 +54,20 @@ class _Timer:
         self.declared = declared
         self.is_enabled = declared.is_enabled
         self._engine: Engine | None = None
-        self._route: Route | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._is_running = False
         self._due = 0.0
 
     def start(self, engine: Engine) -> None:
-        routes = engine.routes
         self._engine = engine
-        self._route = routes.main if self.declared.route == "0" else routes.routes.get(self.declared.route)
-        if self._route is None:
+        if self._route(engine) is None:
             raise ConfigError(f"timer: route[{self.declared.route}] does not exist")
         self.enable(self.is_enabled)
+
+    def _route(self, engine: Engine) -> Route | None:
+        """The route as the present version of the script has it."""
+        name = self.declared.route
+        return engine.routes.main if name == "0" else engine.routes.routes.get(name)
 
     def enable(self, is_enabled: bool) -> None:
         """Plan the next run a whole interval from now, or none."""
@@ -88,20 +90,21 @@ class _Timer:
     def _fire(self) -> None:
         self._plan()
         engine = self._engine
-        if engine is None:
+        if engine is None or (route := self._route(engine)) is None:
             return
         if self._is_running:
             name = self.declared.route
             engine.log_incident(f"timer {self.number}: route[{name}] still runs", logging.WARNING)
             return
-        engine.run(Context(engine, Message.parse(MESSAGE)), self._run)
 
-    async def _run(self, msg: Context) -> int:
-        self._is_running = True
-        try:
-            return 1 if self._route is None else await self._route(msg)
-        finally:
-            self._is_running = False
+        async def run(msg: Context) -> int:
+            self._is_running = True
+            try:
+                return await route(msg)
+            finally:
+                self._is_running = False
+
+        engine.run(Context(engine, Message.parse(MESSAGE)), run)
 
 
 class Timers(Module):
