@@ -54,11 +54,13 @@ class Ranges:
 class Edited:
     """The edits of one message, by ranges of the received bytes."""
 
-    __slots__ = ("_insertions", "_removed", "_replaced", "id", "included", "raw")
+    __slots__ = ("_insertions", "_removed", "_replaced", "done", "id", "included", "raw")
 
     def __init__(self, message: Message) -> None:
         self.id = message.id
         self.raw = message.raw
+        #: What modules did to this message that is not to be done twice, by names of their own.
+        self.done: set[str] = set()
         #: Elements that were added to the sets that headers list, by the header's name in lower case.
         self.included: dict[str, set[str]] = {}
         self._replaced = Ranges()

@@ -14,7 +14,8 @@ from sipyard.script import knowledge
 MISSING: dict[str, str] = {
     # the functions on databases
     "avpops": "avp_db_load avp_db_store avp_db_delete avp_url avp_table use_domain uuid_column "
-    "attribute_column uid_column name_column value_column type_column username_column domain_column db_scheme",
+    "attribute_column uid_column name_column value_column type_column username_column domain_column "
+    "db_scheme",
     # the relay of media
     "nathelper": "force_rtp_proxy unforce_rtp_proxy rtpproxy_sock rtpproxy_disable rtpproxy_disable_tout "
     "rtpproxy_retr rtpproxy_tout natping_interval natping_method ping_nated_only force_socket ping_contact",

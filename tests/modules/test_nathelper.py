@@ -92,6 +92,41 @@ def test_the_session_description_gets_the_source(network: Network) -> None:
     assert got.header("Content-Length") == str(len(got.body))
 
 
+BOTH_WAYS = """
+loadmodule "sl" loadmodule "tm" loadmodule "textops" loadmodule "nathelper"
+route {
+    replace("o=- 1", "o=- 7");
+    fix_nated_contact(); fix_nated_sdp("3");
+    t_on_reply("1"); rewritehostport("192.0.2.50:5060"); t_relay();
+}
+onreply_route[1] { fix_nated_contact(); fix_nated_sdp("3"); }
+"""
+
+
+def test_request_and_replies_are_fixed_each(network: Network) -> None:
+    """SER's nathelper.cfg: what was changed in the request says nothing about its replies."""
+    network.server(BOTH_WAYS)
+    peer, phone = WirePeer(network), WirePeer(network, "phone", "192.0.2.50:5060")
+    headers = ["Contact: <sip:a@10.1.2.3>", "Content-Type: application/sdp"]
+    peer.post(peer.request("MESSAGE", headers=headers, body=SDP.format("10.1.2.3").replace("\r", "")))
+    network.run_until(lambda: bool(phone.messages), within=5)
+    request = phone.messages[0]
+    assert request.header("Contact") == "<sip:a@192.0.2.9:5060>"
+    assert b"o=- 7" in request.body
+    assert b"c=IN IP4 192.0.2.9" in request.body
+    kept = ("Via", "From", "To", "Call-ID", "CSeq")
+    echoed = [f"{name}: {value}" for name, value in request.all_headers() if name in kept]
+    body = SDP.format("10.9.9.9").replace("\r", "")
+    for status in ("183 Progress", "200 OK"):
+        lines = [f"SIP/2.0 {status}", *echoed, "Contact: <sip:b@10.9.9.9:7>", "Content-Type: application/sdp"]
+        phone.post("\n".join([*lines, f"Content-Length: {len(body) + body.count(chr(10))}", "", body]))
+    network.run_until(lambda: len(peer.messages) == 2, within=5)
+    for reply in peer.messages:
+        assert reply.header("Contact") == "<sip:b@192.0.2.50:5060>"
+        assert b"c=IN IP4 192.0.2.50" in reply.body
+        assert reply.body.count(b"a=direction:active") == 1
+
+
 def test_the_rewritten_contact_can_be_read(network: Network) -> None:
     statements = 'if (@nathelper.rewrite_contact[2].nameaddr.uri == "sip:b@192.0.2.9:5060") '
     statements += 'append_hf("X-Same: yes\\r\\n");'

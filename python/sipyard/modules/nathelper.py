@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sipyard._native.core import NameAddr, ParseError, Uri
 from sipyard.arguments import ArgumentError, Generation
 from sipyard.attributes import Name
+from sipyard.edited import edited
 from sipyard.module import Module, Parameter, function, select
 from sipyard.selects import Reader, SelectPath
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sipyard._native.core import Message
     from sipyard.context import Context
 
-_NOTE: Final = "nathelper"
 _PRIVATE: Final = [IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 # Up to a URI in angle brackets, a quoted display name passed over whole (RFC 3261 §20.10).
 _BRACKET: Final = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^"<])*<', re.DOTALL)
@@ -52,14 +52,16 @@ class NatHelper(Module):
     @function("RO")
     def fix_nated_contact(self, msg: Context) -> int:
         """Put the source address and port in place of those of the first Contact; its parameters stay. 1, or
-        -1 when there is no Contact that can be read."""
+        -1 when there is no Contact that can be read, or it was changed otherwise before."""
         found = _contacts(msg.message)
         if not found:
             return -1
-        done = _done(msg)
-        if "contact" not in done:
-            done.add("contact")
-            msg.message.replace_range(found[0].host_start, found[0].host_end, _source(msg.message).encode())
+        edits, first, source = edited(msg), found[0], _source(msg.message).encode()
+        if "contact" in edits.done:
+            return 1
+        if not edits.replace(msg.message, first.host_start, first.host_end, source):
+            return -1
+        edits.done.add("contact")
         return 1
 
     @function("R")
@@ -78,12 +80,12 @@ class NatHelper(Module):
         found = _contacts(msg.message)
         if not found:
             return -1
-        done = _done(msg)
-        if "received" not in done:
-            done.add("received")
+        edits = edited(msg)
+        if "received" not in edits.done:
+            edits.done.add("received")
             parameter = f';received="{_received_uri(msg.message)}"'.encode()
             for contact in found:
-                msg.message.insert_at(contact.end, parameter)
+                edits.insert(msg.message, contact.end, parameter)
         return 1
 
     @function("RFO")
@@ -93,20 +95,21 @@ class NatHelper(Module):
         message = msg.message
         if not _has_sdp(message):
             return -1
-        done = _done(msg)
+        edits = edited(msg)
+        done = edits.done
         if changes & ADDRESS and "sdp" not in done:
             done.add("sdp")
             version = b"IP6" if ":" in message.source_ip else b"IP4"
             for line in _MEDIA_ADDRESS.finditer(message.body):
                 start, end = (message.body_start + each for each in (line.start(1), line.end(2)))
-                message.replace_range(start, end, version + b" " + message.source_ip.encode())
+                edits.replace(message, start, end, version + b" " + message.source_ip.encode())
         lines = {ACTIVE: "direction:active", MARKER: "nortpproxy:yes", PASSIVE: "direction:passive"}
         added = [text for bit, text in lines.items() if changes & bit and text not in done]
         if added:
             done.update(added)
             lead = "" if message.body.endswith(b"\n") else "\r\n"
             text = lead + "".join(f"a={each}\r\n" for each in added)
-            message.insert_at(message.body_start + len(message.body), text.encode())
+            edits.insert(message, message.body_start + len(message.body), text.encode())
         return 1
 
     @select("nathelper")
@@ -248,9 +251,3 @@ def _rewritten(message: Message, number: int, part: str) -> str | None:
         return text
     value = NameAddr(text)
     return value.uri if part == "uri" else value.display_name
-
-
-def _done(msg: Context) -> set[str]:
-    """What was changed in this message: a second change of the same bytes would leave both texts."""
-    done: set[str] = msg.notes.setdefault(_NOTE, set())
-    return done
