@@ -14,6 +14,7 @@ import pwd
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from sipyard.watchdog import Heart
 
 SER_PORT: Final = 5060
+HOLD: Final = 0.002
+"""Seconds between two looks of a starting server at what else there is to do."""
 _log = logging.getLogger("sipyard.server")
 
 
@@ -148,7 +151,7 @@ class Server:
 
         def make() -> asyncio.AbstractEventLoop:
             loop = EndpointLoop(self.endpoint)
-            loop.on_events(self.engine.poll)
+            loop.on_events(self._hold)
             self._heart = loop.endpoint_selector
             return loop
 
@@ -164,6 +167,8 @@ class Server:
         loop.add_signal_handler(signal.SIGHUP, _log.info, "SIGHUP: not yet, still starting")
         loop.add_signal_handler(signal.SIGUSR1, self._say_status)
         await self.engine.start()
+        if isinstance(loop, EndpointLoop):
+            loop.on_events(self.engine.poll)
         door = await self._open_door()
         memory.settle()
         watchdog = Watchdog(self._heart, self.settings.stall_limit / 1000)
@@ -230,6 +235,13 @@ class Server:
         task = asyncio.get_running_loop().create_task(_reload(reloader))
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
+
+    def _hold(self) -> int:
+        """While modules start (a table of bindings is read, say) what comes in waits in the core's queue; who
+        is not registered is known only afterwards."""
+        if self.endpoint.core.pending:
+            time.sleep(HOLD)
+        return 0
 
     def _on_events(self) -> None:
         """Thread mode: the eventfd is readable."""
