@@ -114,7 +114,7 @@ class FlushingSelector(selectors.EpollSelector):
 
 
 class EndpointLoop(asyncio.SelectorEventLoop):
-    """An asyncio loop on an endpoint in selector mode. Set `decide` before running it."""
+    """An asyncio loop on an endpoint in selector mode. Until `on_events`, events wait in the core."""
 
     _ready: collections.deque[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]

@@ -290,6 +290,30 @@ def test_a_store_that_fails_is_answered_503_and_changes_nothing(network: Network
     assert peer.register("<sip:b@192.0.2.1>", cseq=3).status == 200
 
 
+@pytest.mark.parametrize("mode", [1, 2])
+def test_a_store_that_is_away_at_start(network: Network, tmp_path: Path, mode: int) -> None:
+    """Never "not registered" for who may be in the database; it is read as soon as it is there."""
+    folder, later = tmp_path / "now", tmp_path / "later"
+    folder.mkdir()
+    server, peer = start(network, folder, 1), WirePeer(network)
+    peer.register("<sip:a@192.0.2.1>")
+    server.stop()
+    url = f"sqlite:///{later}/location.db?threads=0"
+    register = """save_contacts("location"); drop; }
+    if (method == "MESSAGE") {
+        lookup_contacts("location");
+        if ($? == -2) { sl_reply("500", "Away"); } else { sl_reply("302", "Moved"); }"""
+    server = network.server(SCRIPT.format(url=url, mode=mode, more="", register=register))
+    assert peer.ask(peer.request("MESSAGE")).status == 500
+    assert peer.register(cseq=2).status == 503  # a query
+    assert peer.register("<sip:b@192.0.2.1>", cseq=3).status == (503 if mode == 1 else 200)
+    folder.rename(later)
+    network.run(65)
+    expected = ["sip:a@192.0.2.1"] if mode == 1 else ["sip:a@192.0.2.1", "sip:b@192.0.2.1"]
+    assert sorted(rows_of(server)) == expected
+    assert peer.ask(peer.request("MESSAGE")).status == 302
+
+
 def test_two_tables(network: Network, tmp_path: Path) -> None:
     more = 'modparam("usrloc", "preload", "location, aliases")'
     _, peer = start(network, tmp_path, 1, more, 'save_contacts("aliases")'), WirePeer(network)

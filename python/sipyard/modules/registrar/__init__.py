@@ -214,6 +214,8 @@ class Registrar(Module):
             now = msg.core.now
             registration, headers = self._read(msg, uid, now, flags)
             changes = plan(registration, store.bindings, now, self._is_ordered, self._most, aor)
+            if store.touched is not None:
+                store.check_unread(uid, changes)
             if changes:
                 if changes[-1][0] is None:  # those added come last
                     self._check_room(changes)

@@ -58,6 +58,12 @@ class MemoryStore:
         if self.touched is not None:
             raise StorageError(f"table {self.bindings.name} could not be read from the database yet")
 
+    def check_unread(self, uid: str, changes: Sequence[Change]) -> None:
+        """For a REGISTER while the table is not read: StorageError unless it adds what we then know. Who asks
+        for bindings that may be in the database must not be told that there are none."""
+        if not changes and uid not in self.bindings.first:
+            self.require_loaded()
+
     def change(self, uid: str, changes: Sequence[Change]) -> Awaitable[None] | None:
         """Carry out changes of one uid's bindings; StorageError when that is impossible now."""
         self.bindings.apply(changes)
@@ -88,6 +94,9 @@ class WriteThrough(MemoryStore):
         super().__init__(bindings, clocks)
         self._table = table
         self._rows = rows
+
+    def check_unread(self, uid: str, changes: Sequence[Change]) -> None:
+        self.require_loaded()  # the 200 lists all bindings, and what it lists is durable
 
     def change(self, uid: str, changes: Sequence[Change]) -> Awaitable[None] | None:
         rows = self._changed_rows(changes)
