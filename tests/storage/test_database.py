@@ -177,6 +177,27 @@ def test_whoever_gives_up_disturbs_nobody(database: TestDatabase) -> None:
     on(database.url, work)
 
 
+def test_a_transaction_that_is_given_up_is_undone_and_holds_up_nobody(database: TestDatabase) -> None:
+    async def work(store: Database) -> None:
+        async def add(number: int) -> None:
+            async with store.transaction() as transaction:
+                await transaction.execute(ADD, "a", number, "x", None)
+                await transaction.execute(ADD, "b", number, "x", None)
+
+        for passes in range(40):  # given up a little later each time
+            task = asyncio.ensure_future(add(passes))
+            for _ in range(passes):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            both = await store.execute(FIND, "a", passes), await store.execute(FIND, "b", passes)
+            assert both[0] == both[1]
+        await add(99)
+        assert await store.execute(FIND, "b", 99) == [("x", None)]
+
+    on(database.url, work)
+
+
 def test_a_route_that_is_stepped_by_hand_may_ask(database: TestDatabase) -> None:
     """The engine steps routes outside of any task until they wait; connecting waits first."""
     on(database.url, lambda store: store.execute(ADD, "a", 1, "x", None))

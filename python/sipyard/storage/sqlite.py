@@ -178,7 +178,14 @@ class SqliteDatabase(Database):
             return work(*arguments)
         if self._executor is None:
             self._executor = ThreadPoolExecutor(2, f"sqlite {self.path.name}")
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped: whoever gives up waits until the connection is free again.
+            await asyncio.wait([future])
+            future.exception()
+            raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqliteTransaction]:
@@ -186,8 +193,8 @@ class SqliteDatabase(Database):
             if self._writer is None:
                 self._writer = await self.in_thread(self.connect)
             connection = self._writer
-            await self.in_thread(self._command, connection, "BEGIN IMMEDIATE")
             try:
+                await self.in_thread(self._command, connection, "BEGIN IMMEDIATE")
                 yield SqliteTransaction(self, connection)
                 await self.in_thread(self._command, connection, "COMMIT")
             except BaseException:
