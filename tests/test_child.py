@@ -93,7 +93,8 @@ def test_nothing_is_left_behind() -> None:
         for _ in range(3):
             await asyncio.gather(*(run_program("cat", stdin=b"x", output_limit=9) for _ in range(20)))
 
-    before = set(Path("/proc/self/fd").iterdir())
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    files, processes = set(Path("/proc/self/fd").iterdir()), children.read_text()
     asyncio.run(scenario())
-    assert set(Path("/proc/self/fd").iterdir()) <= before
-    assert Path(f"/proc/self/task/{os.getpid()}/children").read_text() == ""
+    assert set(Path("/proc/self/fd").iterdir()) <= files
+    assert children.read_text() == processes
