@@ -63,10 +63,10 @@ class Schedule:
         if self.network.now > 4 + TROUBLE_ENDS + SILENCE:
             found.append(f"it took until {self.network.now:.0f} s before nothing was left to happen")
         for phone in self.phones:
-            if (
-                phone.open_requests and phone.name != self.gone
-            ):  # (calls that it never answered may stay: nobody can CANCEL them, §9.1)
-                found.append(f"{phone.name} still has {phone.open_requests} requests under way")
+            # Calls that it never answered may stay: nobody can CANCEL them (§9.1).
+            open_requests = phone.open_requests - self._lost_with_their_sender(phone)
+            if open_requests and phone.name != self.gone:
+                found.append(f"{phone.name} still has {open_requests} requests under way")
         for call in self.seen.calls:
             found += self._about_call(call)
         for outcome in self.seen.requests:
@@ -160,7 +160,7 @@ class Schedule:
     def _about_call(self, call: OutgoingCall) -> list[str]:
         """An answered call's ACK and BYE reach the other side once the network is healed."""
         if not call.invite.is_final and call.agent.name != self.gone:
-            return [f"{call.invite} never ended"]
+            return [] if self._was_answered_by_the_gone(call) else [f"{call.invite} never ended"]
         found = []
         for dialog in call.dialogs:
             if not dialog.is_confirmed:
@@ -175,6 +175,21 @@ class Schedule:
             elif dialog.is_over and not other.is_over:
                 found.append(f"the BYE of {call.invite} did not reach {other.agent.name}")
         return found
+
+    def _was_answered_by_the_gone(self, call: OutgoingCall) -> bool:
+        """Only its sender repeats a 2xx (RFC 3261 §13.3.1.4): one that was lost is lost for good when its
+        sender has ended."""
+        identity = call.invite.request.call_id.encode()
+        return bool(self.gone) and any(
+            packet.data.startswith(b"SIP/2.0 2") and identity in packet.data and b" INVITE\r\n" in packet.data
+            for packet in self.network.trace
+            if packet.source == self.gone
+        )
+
+    def _lost_with_their_sender(self, phone: UserAgent) -> int:
+        """Calls of a phone that wait for ever for such a 2xx."""
+        waiting = (call for call in self.seen.calls if call.agent is phone and not call.invite.is_final)
+        return sum(map(self._was_answered_by_the_gone, waiting))
 
     def _other_end(self, call_id: str, tag: str) -> Call | None:
         for phone in self.phones:
