@@ -395,6 +395,8 @@ class Module:
     parameters: ClassVar[Mapping[str, Parameter[Any]]] = {}
     rpcs: ClassVar[Mapping[str, Rpc]] = {}
     selects: ClassVar[Mapping[str, Select]] = {}
+    acts_by_clock: ClassVar[bool] = False
+    """Its `start` does no more than begin what no message asks for: `sipyard explain` leaves it out."""
     live_parameters: ClassVar[Collection[str]] = ()
     """Parameters that a reload may change while calls are up; `("*",)` all that are not repeatable. A class
     whose `start` derives something from them derives it anew in `parameters_changed`."""

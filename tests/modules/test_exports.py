@@ -18,7 +18,7 @@ MISSING: dict[str, str] = {
     "db_scheme",
     # the relay of media
     "nathelper": "force_rtp_proxy unforce_rtp_proxy rtpproxy_sock rtpproxy_disable rtpproxy_disable_tout "
-    "rtpproxy_retr rtpproxy_tout natping_interval natping_method ping_nated_only force_socket ping_contact",
+    "rtpproxy_retr rtpproxy_tout",
     # it asks module auth whose credentials were verified
     "uri": "is_user",
 }

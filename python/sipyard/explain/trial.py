@@ -80,8 +80,11 @@ class TrialModules(Modules):
         self.notes = notes
 
     async def start(self, engine: Engine) -> None:
-        """Start those that can be; the others are noted."""
+        """Start those that can be; the others are noted. What some do by the clock has nothing to do with the
+        request."""
         for module in self:
+            if module.acts_by_clock:
+                continue
             try:
                 await module.start(engine)
                 self._started.append(module)

@@ -111,6 +111,7 @@ class Timers(Module):
     """timer: routes that run by the clock."""
 
     name = "timer"
+    acts_by_clock = True
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sipyard._native.core import ParseError, Uri
@@ -231,6 +231,14 @@ class UsrLoc(Module):
     def count(self) -> int:
         """Bindings in all tables."""
         return sum(store.bindings.count for store in self._stores.values())
+
+    def live_contacts(self, *, behind_nat: bool = False) -> Iterator[Contact]:
+        """Contacts of all tables that have not ended, or those behind NAT; tables may change meanwhile."""
+        for store in list(self._stores.values()):
+            for uid in list(store.bindings.first):
+                for contact in list(store.bindings.contacts(uid)):
+                    if contact.expires > self._clocks.core() and (not behind_nat or contact.flags & NAT):
+                        yield contact
 
     def is_full(self, more: int) -> bool:
         """Whether so many more bindings would be too many."""

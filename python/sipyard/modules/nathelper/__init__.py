@@ -1,7 +1,10 @@
-"""nathelper: recognise phones behind NAT and write the address that reaches them.
+"""nathelper: recognise phones behind NAT, write the address that reaches them, and keep the way to them open.
 
-Messages are read as received; changes take effect when they are written. Media relays (rtpproxy) and pings
-are not part of this module.
+Messages are read as received; changes take effect when they are written. Media relays (rtpproxy) are not part
+of this module.
+
+Pings go to the contacts that usrloc holds, from the socket by which they registered, spread evenly over
+`natping_interval`. Contacts whose host is a name, and those with a Path (RFC 3327), are not pinged.
 """
 
 from __future__ import annotations
@@ -9,18 +12,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from sipyard._native.core import NameAddr, ParseError, Uri
-from sipyard.arguments import ArgumentError, Generation
+from sipyard.arguments import ArgumentError, Dynamic, Generation, Loading
 from sipyard.attributes import Name
 from sipyard.edited import edited
+from sipyard.errors import ConfigError
 from sipyard.module import Module, Parameter, function, select
+from sipyard.modules.nathelper.pings import Pings, Registrations, Rounds
 from sipyard.selects import Reader, SelectPath
 
 if TYPE_CHECKING:
     from sipyard._native.core import Message
     from sipyard.context import Context
+    from sipyard.engine import Engine
 
 _PRIVATE: Final = [IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 # Up to a URI in angle brackets, a quoted display name passed over whole (RFC 3261 §20.10).
@@ -32,14 +38,73 @@ CONTACT, SOURCE, VIA, SDP, PORT = 1, 2, 4, 8, 16
 ACTIVE, ADDRESS, MARKER, PASSIVE = 1, 2, 4, 8
 
 
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A request method; "" none."""
+
+    name: str
+    says: ClassVar[str] = "a method, such as OPTIONS"
+
+    @classmethod
+    def from_script(cls, text: str, loading: Loading) -> Method:
+        """As `modparam` writes it."""
+        if re.fullmatch(r"[A-Z0-9.!%*_+`'~-]*", text) is None or text in ("INVITE", "ACK", "CANCEL"):
+            raise ArgumentError(f'"{text}" is not a method to ping with', "write OPTIONS")
+        return cls(text)
+
+
 class NatHelper(Module):
     """nathelper: phones behind NAT."""
 
     name = "nathelper"
+    acts_by_clock = True
 
     received_avp = Parameter(
         int, 42, "Number of the attribute that gets the received URI.", generations=Generation.SER_0_9
     )
+
+    natping_interval = Parameter(int, 0, "Seconds between two pings of a contact; 0 none.")
+    natping_method: Parameter[Method] = Parameter(
+        Method,
+        "",
+        "Method of the request that pings; none: four zero bytes over UDP.",
+        generations=Generation.SER_2_0,
+    )
+    ping_nated_only = Parameter(bool, False, "Ping only contacts that registered from behind NAT.")
+    force_socket = Parameter(str, "", "Send pings from this listener: ``[proto:]host[:port]``.")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rounds: Rounds | None = None
+
+    async def start(self, engine: Engine) -> None:
+        pings = self._pings(engine)
+        if self.natping_interval <= 0:
+            return
+        if "usrloc" not in engine.modules:
+            raise ConfigError("nathelper: natping_interval needs usrloc", hint='loadmodule "usrloc"')
+        usrloc: Registrations = cast("Registrations", engine.modules["usrloc"])
+        interval = float(self.natping_interval)
+        self._rounds = Rounds(pings, usrloc, interval, behind_nat=self.ping_nated_only)
+        self._rounds.start()
+
+    def _pings(self, engine: Engine) -> Pings:
+        listener = engine.listener_named(self.force_socket) if self.force_socket else None
+        if self.force_socket and listener is None:
+            raise ConfigError(f"nathelper: force_socket: not listening on {self.force_socket}")
+        method = "" if self.generation is Generation.SER_0_9 else self.natping_method.name
+        return Pings(engine, method, listener)
+
+    async def stop(self) -> None:
+        if self._rounds is not None:
+            self._rounds.stop()
+
+    @function("R", generations=Generation.SER_2_0)
+    async def ping_contact(self, msg: Context, uri: Dynamic[str]) -> int:
+        """Ping a URI at once, as registered contacts are. 1, or -1 when nothing can be sent there."""
+        pings = self._pings(msg.engine)
+        targets = await msg.targets_of(uri, -1 if pings.listener is None else pings.listener.index)
+        return 1 if pings.ping(uri, targets) else -1
 
     @function("RFO")
     def nat_uac_test(self, msg: Context, tests: int) -> int:
