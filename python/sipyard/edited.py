@@ -10,6 +10,8 @@ import copy
 from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING
 
+from sipyard.sip.header_name import canonical
+
 if TYPE_CHECKING:
     from sipyard._native.core import Message
     from sipyard.context import Context
@@ -127,6 +129,13 @@ def share_edits(msg: Context, branch: Context) -> None:
     found = msg.note(_REQUEST)
     if isinstance(found, Edited):
         branch.notes[_REQUEST] = found.copy()
+
+
+def remove_fields(msg: Context, name: str) -> int:
+    """Remove every field of a header that is not edited; returns how many."""
+    edits, wanted = edited(msg), canonical(name)
+    fields = ((start, end) for written, _, start, end in msg.message.fields() if canonical(written) == wanted)
+    return sum(edits.remove(msg.message, start, end) for start, end in fields)
 
 
 def headers_start(raw: bytes) -> int:

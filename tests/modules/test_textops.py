@@ -396,6 +396,24 @@ def test_bytes_are_edited_once(network: Network, statements: str, result: str) -
     assert got.header("Subject") in (None, "Bye World", "Bye Earth")
 
 
+def test_fields_that_another_module_replaces_are_gone_for_textops(network: Network) -> None:
+    network.server(
+        """
+        loadmodule "sl" loadmodule "tm" loadmodule "textops" loadmodule "avp"
+        route {
+            $s = "new"; replace_attr_hf("Subject", "$s");
+            if (replace("Hello", "x")) { append_hf("X-Result: true\\r\\n"); }
+            rewritehostport("192.0.2.50:5060"); t_relay();
+        }
+        """
+    )
+    peer, phone = WirePeer(network), WirePeer(network, "phone", "192.0.2.50:5060")
+    peer.post(peer.request("MESSAGE", headers=["s: Hello World"]))
+    network.run_until(lambda: bool(phone.messages), within=5)
+    assert phone.messages[0].headers("Subject") == ["new"]
+    assert not phone.messages[0].has_header("X-Result")
+
+
 LATER = """
 loadmodule "sl" loadmodule "tm" loadmodule "textops"
 route {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from sipyard._native.core import ParseError, Uri
 from sipyard.arguments import ArgumentError, Dynamic, Generation, HeaderKind, HeaderName, Loading, near
 from sipyard.attributes import ALL_VALUES, Assigned, Group, Name
+from sipyard.edited import remove_fields
 from sipyard.fault import Fault
 from sipyard.formats import Format
 from sipyard.module import Module, Parameter, function
@@ -292,7 +293,7 @@ class AttributeOperations(Module):
         """As append_attr_hf, and headers of that name go."""
 
         def replace(field: str, line: str) -> None:
-            msg.message.remove_header(field)
+            remove_fields(msg, field)
             msg.message.append_header(line)
 
         return _add(msg, header, name, replace)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from sipyard._native.core import ParseError, Uri
 from sipyard.arguments import ArgumentError, Generation, HeaderName, Loading
-from sipyard.edited import edited, headers_start
+from sipyard.edited import edited, headers_start, remove_fields
 from sipyard.fault import Fault
 from sipyard.formats import Format, TextFormat
 from sipyard.module import Module, Parameter, function, select
@@ -27,7 +27,6 @@ from sipyard.modules.textops.value_selects import read_exists, read_value
 from sipyard.regex import Regex, Substitution
 from sipyard.selects import Reader, SelectPath
 from sipyard.sip.field_text import one_line
-from sipyard.sip.header_name import canonical
 
 if TYPE_CHECKING:
     from sipyard.context import Context
@@ -177,11 +176,7 @@ class TextOperations(Module):
     @function("RFO")
     def remove_hf(self, msg: Context, name: HeaderName) -> int:
         """Remove every header of that name. 1, or -1 when there is none."""
-        edits, wanted, found = edited(msg), canonical(name), 0
-        for written, _, start, end in msg.message.fields():
-            if canonical(written) == wanted:
-                found += edits.remove(msg.message, start, end)
-        return 1 if found else -1
+        return 1 if remove_fields(msg, name) else -1
 
     @function("RFO")
     def is_present_hf(self, msg: Context, name: HeaderName) -> int:
