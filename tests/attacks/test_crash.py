@@ -51,8 +51,8 @@ def test_nothing_answered_is_lost(tmp_path: Path) -> None:
     assert len(acknowledged) > 200
     with Exchange(router.port) as asker:
         lost = [user for user in sorted(acknowledged) if not known(asker, router, user)]
-    assert not lost, f"{len(lost)} of {len(acknowledged)} lost, such as {lost[:5]}"
     assert router.stop() == 0
+    assert not lost, f"{len(lost)} of {len(acknowledged)} lost, such as {lost[:5]}"
 
 
 def known(asker: Exchange, router: Router, user: str) -> bool:

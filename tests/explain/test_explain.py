@@ -376,6 +376,8 @@ def test_scripts_with_mistakes_raise(script: Explainer) -> None:
 
 
 def test_programs_of_the_exec_module_do_not_run(script: Explainer, tmp_path: Path) -> None:
-    story = script(f'loadmodule "exec"\nroute {{\n exec_msg("touch {tmp_path}/made");\n}}\n')
+    body = f'exec_msg("touch {tmp_path}/made");\n sl_reply("404", "No");'
+    story = script(f'loadmodule "exec"\nroute {{\n {body}\n}}\n')
     assert notes(story) == [f"not done: would run /bin/sh -c touch {tmp_path}/made"]
     assert not (tmp_path / "made").exists()
+    assert sent(story)[0][1] == "SIP/2.0 404 No"  # also after the route has waited
