@@ -20,6 +20,7 @@ from sipyard.sip.resolver import ResolutionError
 if TYPE_CHECKING:
     from sipyard._native.core import Core, Listener, Message, Target, Transaction
     from sipyard.engine import Engine, Routes
+    from sipyard.sip.digest import Verified
 
 MAX_BRANCHES: Final = 12
 MAX_URI: Final = 1024
@@ -76,6 +77,7 @@ class Context:
     script.
     :ivar path: Route values that the Request-URI's branch gets (RFC 3327: a registered contact's Path).
     :ivar timers: seconds (fr_inv, fr) set before there was a transaction; 0 unchanged.
+    :ivar verified: digest credentials that were checked and found right, None when there are none.
     """
 
     __slots__ = (
@@ -107,6 +109,7 @@ class Context:
         "target",
         "timers",
         "transaction",
+        "verified",
     )
 
     def __init__(self, engine: Engine, message: Message, kind: RouteKind = RouteKind.REQUEST) -> None:
@@ -134,6 +137,7 @@ class Context:
         self.reply_status = 0
         self.outgoing: Target | None = None
         self.timers: tuple[float, float] | None = None
+        self.verified: Verified | None = None
         self._attributes: Attributes | None = None
         self._notes: dict[str, Any] | None = None
         self._advertised: tuple[str | None, int | None] | None = None

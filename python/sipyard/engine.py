@@ -70,6 +70,7 @@ class TransactionState:
         "routes",
         "transaction",
         "uri",
+        "verified",
     )
 
     def __init__(self, transaction: Transaction, msg: Context) -> None:
@@ -90,6 +91,7 @@ class TransactionState:
         self.flags = msg.flags
         self.attributes: Attributes | None = msg.attributes if msg.has_attributes else None
         self.notes = msg._notes
+        self.verified = msg.verified
 
     def restore(self, msg: Context) -> None:
         """Put into a new route's context what earlier ones left."""
@@ -98,6 +100,7 @@ class TransactionState:
         msg.flags = self.flags
         msg._attributes = self.attributes
         msg._notes = self.notes
+        msg.verified = self.verified
         msg.on_failure, msg.on_reply = self.on_failure, self.on_reply
         msg.is_settled = True
 
