@@ -179,7 +179,7 @@ class Format:
                 out.append(part)
             else:
                 value = part(msg)
-                text = NULL if value is None else str(value)
+                text = value if isinstance(value, str) else NULL if value is None else str(value)
                 out.append(text if clean is None else clean(text))
         return "".join(out)
 

@@ -19,8 +19,6 @@ MISSING: dict[str, str] = {
     # the relay of media
     "nathelper": "force_rtp_proxy unforce_rtp_proxy rtpproxy_sock rtpproxy_disable rtpproxy_disable_tout "
     "rtpproxy_retr rtpproxy_tout",
-    # it asks module auth whose credentials were verified
-    "uri": "is_user",
 }
 """What is not there yet, by module."""
 GENERATIONS = (Generation.SER_0_9, Generation.SER_2_0)

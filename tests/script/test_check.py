@@ -64,8 +64,8 @@ STATEMENTS = [
     ("yess();", "function yess is not known [did you mean yes?]"),
     ("t_rely();", "function t_rely is not known [did you mean t_reply?]"),
     (
-        'proxy_authenticate("a","b");',
-        "function proxy_authenticate belongs to module auth_db, which this build has not got",
+        "jab_go_online();",
+        "function jab_go_online belongs to module jabber, which this build has not got",
     ),
     ("t_relay();", 'function t_relay belongs to module tm, which is not loaded [loadmodule "tm" is missing]'),
     (

@@ -13,9 +13,15 @@ if TYPE_CHECKING:
 
 
 class UriChecks(Module):
-    """uri: checks and changes of URIs. `is_user` is not part of it: it needs verified credentials."""
+    """uri: checks and changes of URIs."""
 
     name = "uri"
+
+    @function("R")
+    def is_user(self, msg: Context, username: str) -> int:
+        """1 when credentials were verified and are this user's (the name as the client gave it), else -1."""
+        verified = msg.verified
+        return 1 if verified is not None and verified.username == username else -1
 
     @function("R")
     def has_totag(self, msg: Context) -> int:

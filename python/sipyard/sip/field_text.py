@@ -16,10 +16,17 @@ _UNSAFE_IN_LOG: Final = re.compile(
 )
 
 
+class HeaderLine(str):
+    """Whole header fields, each with CRLF, that this server has composed: `one_line` leaves them as they
+    are."""
+
+    __slots__ = ()
+
+
 def one_line(text: str) -> str:
     """A value on one line: folds become a space, other control characters go. It cannot start another
     header."""
-    if text.isprintable():
+    if text.isprintable() or type(text) is HeaderLine:
         return text
     return _CONTROLS.sub("", _FOLD.sub(" ", text)).strip()
 

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 class Outcome:
     """A request of ours and what became of it. `status` is 0 until something came, 408 when nobody answered
-    in 64*T1 and 503 when it could not be delivered (then `response` is None)."""
+    in 64*T1 and 503 when it could not be delivered (then `response` is None). `challenges` are the 401 and
+    407 that it was sent again for."""
 
     def __init__(self, agent: UserAgent, request: Request) -> None:
         self.agent = agent
         self.request = request
         self.status = 0
         self.responses: list[Message] = []
+        self.challenges: list[Message] = []
         self.on_final: list[Callable[[], object]] = []
         self.transaction: ClientTransaction | None = None
 

@@ -18,6 +18,7 @@ from sipyard.sip.resolver import ResolutionError, Resolver, Service
 from sipyard.site import Site
 
 from .clock import Timer
+from .databases import StandingDatabases
 from .node import Node
 from .recording import Recording, RouteRun
 from .trace import Address
@@ -78,6 +79,7 @@ class SipServer(Node):
             self.site = replace(self.site, routes=self._recording)
         resolver = Resolver(NetworkLookup(network), seed=network.dice.getrandbits(32))
         self.engine = self.site.engine(self.core, resolver=resolver)
+        self.engine.databases = StandingDatabases(network.loop.selector)
         for alias in aliases:
             network.name(alias, self.address)
         network.attach(self, *self.addresses)

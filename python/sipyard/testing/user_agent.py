@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sipyard._native.core import Message, ParseError, Uri
+from sipyard.sip.digest import answer_challenge, parse_challenge
 
 from .call import Call, IncomingCall, Outcome, OutgoingCall, ack_request
 from .dialog import Dialog, uri_of
@@ -38,7 +40,8 @@ class UserAgent(Node):
     :param proxy: where requests outside a dialog go (a server, another node or an address). Without one
     they go where the Request-URI points. :param aor: its address-of-record; `sip:name@domain` by default.
     :param domain: the host part of the default address-of-record; by default the proxy's address. :param
-    routes: pre-loaded Route values of requests outside a dialog. :param timers: its `Timers`.
+    routes: pre-loaded Route values of requests outside a dialog. :param timers: its `Timers`. :param
+    password: answers 401 and 407 (RFC 3261 §22), once for each request, as `username` (its name by default).
 
     Incoming calls are in `calls` (`call` is the latest). What happens to a new one is set by `rings()` (the
     default), `answers()`, `rejects()`, `redirects()`, `ignores()` or `on_call(function)`.
@@ -56,8 +59,12 @@ class UserAgent(Node):
         domain: str | None = None,
         routes: Sequence[str] = (),
         timers: Timers | None = None,
+        username: str | None = None,
+        password: str | None = None,
     ) -> None:
         super().__init__(network, name, address)
+        self.username = name if username is None else username
+        self.password = password
         self.dice = random.Random(f"{network.seed} {name}")  # noqa: S311  # reproducible tags, no secrets
         self.proxy = proxy.address if isinstance(proxy, Node) else (Address.parse(proxy) if proxy else None)
         home = domain or (self.proxy or self.address).host
@@ -257,12 +264,44 @@ class UserAgent(Node):
         on_response: Callable[[Message], None] | None = None,
         on_failure: Callable[[int], None] | None = None,
     ) -> None:
-        """Send a request in a client transaction of its own."""
+        """Send a request in a client transaction of its own, and once more when it is challenged."""
+        deliver = on_response or outcome.note
+
+        def received(response: Message) -> None:
+            if not self._proves(outcome, response):
+                deliver(response)
+                return
+            outcome.challenges.append(response)
+            outcome.request = self._with_credentials(outcome.request, response)
+            self._start_transaction(outcome, deliver, on_failure)
+
+        self._start_transaction(outcome, received, on_failure)
+
+    def _proves(self, outcome: Outcome, response: Message) -> bool:
+        return self.password is not None and response.status in (401, 407) and not outcome.challenges
+
+    def _with_credentials(self, request: Request, response: Message) -> Request:
+        """The same request with an answer to the first challenge (RFC 3261 §22.2, RFC 8760 §2.5)."""
+        header = "WWW-Authenticate" if response.status == 401 else "Proxy-Authenticate"
+        asked = parse_challenge(header, response.headers(header)[0])
+        proof = answer_challenge(
+            asked, request.method, request.uri, self.username, self.password or "", cnonce=self.token(8)
+        )
+        self._cseq = max(self._cseq, request.cseq) + 1
+        lines = (*request.lines, f"{proof.header}: {proof.value}")
+        return replace(request, via=self._via(), cseq=self._cseq, lines=lines)
+
+    def _start_transaction(
+        self,
+        outcome: Outcome,
+        on_response: Callable[[Message], None],
+        on_failure: Callable[[int], None] | None,
+    ) -> None:
         request = outcome.request
         # A request with a To-tag is in a dialog; a CANCEL goes where its INVITE went (§9.1).
         destination = self.next_hop(request, in_dialog=";tag=" in request.to)
         transaction = ClientTransaction(
-            self, self.timers, request, destination, on_response or outcome.note, on_failure or outcome.fail
+            self, self.timers, request, destination, on_response, on_failure or outcome.fail
         )
         outcome.transaction = transaction
         self._clients[transaction.key] = transaction
