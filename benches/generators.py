@@ -12,10 +12,10 @@ from pathlib import Path
 
 from benches.processes import AwakeCores, cpu_seconds
 from benches.servers import HERE, Server, free_port
+from benches.subscribers import PASSWORD, USERS
 from benches.workloads import Workload
 
 ROOT = HERE.parent
-USERS = 1000
 
 
 class LoadFailed(RuntimeError):
@@ -119,12 +119,13 @@ class Sipp:
 
 
 def write_users(workload: Workload, folder: Path, port: int) -> Path:
-    """sipp's table of users: who calls whom, or who registers which contact."""
+    """sipp's table of users: who calls whom, or who registers which contact, and the credentials."""
     path = folder / f"users-{workload.name}.csv"
     lines = ["SEQUENTIAL"]
     for user in range(USERS):
         second = f"u{(user * 7 + 1) % USERS}" if workload.invites else f"sip:u{user}@127.0.0.1:{port}"
-        lines.append(f"u{user};{second};")
+        who = second if workload.invites else f"u{user}"
+        lines.append(f"u{user};{second};[authentication username={who} password={PASSWORD}]")
     path.write_text("\n".join(lines) + "\n")
     return path
 

@@ -28,6 +28,8 @@ release build on its defaults. Both run the scripts of the same name in `benches
   CPU is multiplied by the rounds that the busy loops did in it a CPU second. **by sipp's CPU** is the same
   by another measure: the server's CPU over sipp's own in the same window. It flatters the server that makes
   more work for sipp: ours sends in batches, which spares sipp wakes.
+- **with digest, with 407**: a request is challenged and sent again with credentials (MD5, qop auth). Sipyard
+  has HA1 in SQLite; Kamailio has the password in its script or, "both from SQLite", HA1 in a SQLite file.
 - **first answer** is the time from sending a request to the arrival of its first answer, by the kernel's
   time stamps: 100 probes a second beside the load. Forwarded without state, it is the callee who answers
   first.
@@ -66,7 +68,8 @@ def table(workloads: list[Workload], found: dict[str, dict[str, Figures]]) -> li
         base = figures.get("kamailio")
         for name, shown in figures.items():
             work, relative = (base.work, base.relative) if base and base.samples else (0.0, 0.0)
-            waits = " / ".join(f"{shown.wait(share):.0f}" for share in (0.50, 0.95, 0.99))
+            shares = (0.50, 0.95, 0.99)
+            waits = " / ".join(f"{shown.wait(share):.0f}" for share in shares) if shown.waits else "–"
             target = "" if name == "kamailio" else f"≤ {workload.target:.2f}"
             rows.append(
                 f"| {workload.title} | {workload.rate} | {name} | {shown.microseconds:.1f} "

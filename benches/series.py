@@ -86,12 +86,12 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def servers(plan: Plan, config: str) -> Iterator[list[Server]]:
+def servers(plan: Plan, workload: Workload) -> Iterator[list[Server]]:
     """All servers of the plan, running side by side."""
     with ExitStack() as stack:
         started = []
         for name in plan.names:
-            server = Server(name, config, plan.folder)
+            server = Server(name, workload.config_of(name), plan.folder)
             stack.callback(server.stop)
             started.append(server)
         yield started
@@ -99,7 +99,7 @@ def servers(plan: Plan, config: str) -> Iterator[list[Server]]:
 
 def measure_rounds(plan: Plan, workload: Workload, figures: dict[str, Figures]) -> None:
     """Rounds at the workload's rate, the servers in turn, with sipp on both sides."""
-    with servers(plan, workload.config) as running, ExitStack() as stack:
+    with servers(plan, workload) as running, ExitStack() as stack:
         loads = {}
         for server in running:
             ports = [free_port() for _ in range(workload.contacts)]
@@ -111,7 +111,7 @@ def measure_rounds(plan: Plan, workload: Workload, figures: dict[str, Figures]) 
             order = running if turn % 2 == 0 else running[::-1]
             for server in order:
                 figures[server.name].samples.append(one_round(plan, workload, server, loads[server.name]))
-        for server in running:
+        for server in running if workload.has_probe else ():
             figures[server.name].waits += waits_under_load(plan, workload, server, loads[server.name])
 
 
@@ -120,7 +120,7 @@ def one_round(plan: Plan, workload: Workload, server: Server, load: SippLoad) ->
     for _ in range(3):
         sample = load.measure(workload.rate, WARM_UP, plan.window)
         words = (
-            f"{workload.name:9} {server.name:8} {sample.server_us:6.1f} us, rel {sample.relative:5.3f}, "
+            f"{workload.name:13} {server.name:8} {sample.server_us:6.1f} us, rel {sample.relative:5.3f}, "
             f"{sample.outcome.succeeded} of {sample.outcome.started}, "
             f"{sample.outcome.retransmissions} retransmissions"
         )
@@ -139,21 +139,21 @@ def waits_under_load(plan: Plan, workload: Workload, server: Server, load: SippL
     found = prober.run(plan.window)
     thread.join()
     ordered = sorted(found)
-    say(f"{workload.name:9} {server.name:8} first answer p50 {statistics.median(ordered):.0f} us")
+    say(f"{workload.name:13} {server.name:8} first answer p50 {statistics.median(ordered):.0f} us")
     return found
 
 
 def measure_highest(plan: Plan, workload: Workload, figures: dict[str, Figures]) -> None:
     """The highest rate without a failure (RFC 7502 §4.1): doubling, then halving the interval."""
     for name in plan.names:
-        server = Server(name, workload.config, plan.folder)
+        server = Server(name, workload.config_of(name), plan.folder)
         try:
             ports = [free_port()] * workload.contacts
             register_users(plan.program, server, ports)
             figures[name].highest.append(highest_rate(plan, workload, server, ports))
         finally:
             server.stop()
-        say(f"{workload.name:9} {name:8} highest rate {figures[name].highest[-1]}/s")
+        say(f"{workload.name:13} {name:8} highest rate {figures[name].highest[-1]}/s")
 
 
 def attempt(plan: Plan, workload: Workload, server: Server, ports: list[int], rate: int) -> Outcome:

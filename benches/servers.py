@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from benches.processes import cpu_seconds, pss_bytes, tree
+from benches.subscribers import FILE, USERS, write_subscribers
 
 HERE = Path(__file__).parent
 LISTEN = re.compile(r"^listen=.*$", re.MULTILINE)
@@ -52,6 +53,8 @@ class Server:
         script = self.folder / f"{config}.cfg"
         text = (HERE / name / f"{config}.cfg").read_text()
         script.write_text(LISTEN.sub(f"listen=udp:127.0.0.1:{self.port}", text))
+        if FILE in text:
+            write_subscribers(self.folder, USERS, sipyard() if name == "sipyard" else None)
         self.log = self.folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 class Workload:
     """One kind of operation.
 
-    `config` names the servers' scripts; `caller` and `callees` are sipp scenarios; `load` is the word for the
-    generator that finds the highest rate; `contacts` how many contacts each user has; `rate` operations a
-    second; `target` the highest ratio to Kamailio's CPU that the project allows itself.
+    `config` names the servers' scripts (`peer_config` Kamailio's where that is another); `caller` and
+    `callees` are sipp scenarios; `load` is the word for the generator that finds the highest rate; `contacts`
+    how many contacts each user has; `rate` operations a second; `target` the highest ratio to Kamailio's CPU
+    that the project allows itself; `has_probe`: the wait for the first answer is measured.
     """
 
     name: str
@@ -24,6 +25,12 @@ class Workload:
     target: float
     contacts: int = 1
     invites: bool = True
+    peer_config: str = ""
+    has_probe: bool = True
+
+    def config_of(self, server: str) -> str:
+        """The script that a server runs for it."""
+        return self.peer_config if self.peer_config and server == "kamailio" else self.config
 
 
 WORKLOADS = (
@@ -43,5 +50,40 @@ WORKLOADS = (
         250,
         0.60,
         contacts=3,
+    ),
+    Workload(
+        "register-auth",
+        "REGISTER with digest",
+        "call_auth",
+        "uac_register_auth",
+        (),
+        "register",
+        1000,
+        0.70,
+        invites=False,
+        has_probe=False,
+    ),
+    Workload(
+        "call-auth",
+        "call with 407",
+        "call_auth",
+        "uac_call_auth",
+        ("uas_answer",),
+        "call",
+        1000,
+        0.70,
+        has_probe=False,
+    ),
+    Workload(
+        "call-auth-db",
+        "call with 407, both from SQLite",
+        "call_auth",
+        "uac_call_auth",
+        ("uas_answer",),
+        "call",
+        1000,
+        0.70,
+        peer_config="call_auth_db",
+        has_probe=False,
     ),
 )

@@ -7,6 +7,7 @@ missing=
 for pair in sipp:sip-tester sipsak:sipsak baresip:baresip-core kamailio:kamailio m4:m4; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
+ls /usr/lib/*/kamailio/modules/db_sqlite.so >/dev/null 2>&1 || missing="$missing kamailio-sqlite-modules"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing$missing"

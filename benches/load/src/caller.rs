@@ -1,5 +1,6 @@
 //! The calling side: starts operations at a rate (or as fast as answers come) and sees each to its end.
 
+use crate::digest;
 use crate::message::{in_brackets, Head, SDP};
 use crate::timers::Fixed;
 use crate::{Options, Workload};
@@ -33,6 +34,8 @@ enum State {
 
 struct Operation {
     state: State,
+    /// Credentials were sent: another challenge is a refusal.
+    has_proven: bool,
     started: Duration,
     sent: String,
     dialog: String,
@@ -125,42 +128,82 @@ impl Caller {
         if self.rate > 0 && now.as_secs_f64() - index as f64 / self.rate as f64 > 0.020 {
             self.outcome.late += 1;
         }
-        let server = self.server;
-        let user = index % self.users;
-        let common = format!("Call-ID: {index}-{}@127.0.0.1\r\nMax-Forwards: 70\r\nUser-Agent: load\r\n", self.salt);
-        let via = format!("Via: SIP/2.0/UDP 127.0.0.1:{};branch=z9hG4bK{}-{index}", self.port, self.salt);
-        let (state, sent) = if self.workload == Workload::Register {
-            (State::Registering, self.register(index, &common, &via))
-        } else {
-            let caller = (index * 7 + 1) % self.users;
-            let text = format!(
-                "INVITE sip:u{user}@{server} SIP/2.0\r\n{via}\r\n\
-                 From: \"u{caller}\" <sip:u{caller}@{server}>;tag=f{index}\r\nTo: <sip:u{user}@{server}>\r\n\
-                 CSeq: 1 INVITE\r\n{common}Contact: <sip:u{caller}@127.0.0.1:{}>\r\n\
-                 Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}",
-                self.port,
-                SDP.len()
-            );
-            (State::Inviting, text)
-        };
+        let sent = self.first_request(index, "");
         self.send(&sent);
+        let registers = self.workload == Workload::Register;
+        let state = if registers { State::Registering } else { State::Inviting };
         self.repeat.set(now, (index, state));
         let (dialog, target) = (String::new(), String::new());
-        self.operations.push(Operation { state, started: now, sent, dialog, target });
+        self.operations.push(Operation { state, has_proven: false, started: now, sent, dialog, target });
         self.outcome.started += 1;
     }
 
-    fn register(&self, index: usize, common: &str, via: &str) -> String {
-        let (server, fork) = (self.server, self.contacts.len());
-        // A refresh changes one contact of a user; the first registration goes through all of them.
-        let (user, which) = if self.rate == 0 { (index / fork, index % fork) } else { (index % self.users, 0) };
-        let suffix = if fork > 1 { ["a", "b", "c"][which % 3] } else { "" };
+    /// The request that an operation begins with; `credentials` is a header field, or empty the first time.
+    fn first_request(&self, index: usize, credentials: &str) -> String {
+        let cseq = if credentials.is_empty() { 1 } else { 2 };
+        let common = format!(
+            "{credentials}Call-ID: {index}-{}@127.0.0.1\r\nMax-Forwards: 70\r\nUser-Agent: load\r\n",
+            self.salt
+        );
+        let via = format!("Via: SIP/2.0/UDP 127.0.0.1:{};branch=z9hG4bK{}-{index}-{cseq}", self.port, self.salt);
+        if self.workload == Workload::Register {
+            return self.register(index, cseq, &common, &via);
+        }
+        let (server, user, caller) = (self.server, index % self.users, self.caller_of(index));
+        format!(
+            "INVITE sip:u{user}@{server} SIP/2.0\r\n{via}\r\n\
+             From: \"u{caller}\" <sip:u{caller}@{server}>;tag=f{index}\r\nTo: <sip:u{user}@{server}>\r\n\
+             CSeq: {cseq} INVITE\r\n{common}Contact: <sip:u{caller}@127.0.0.1:{}>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}",
+            self.port,
+            SDP.len()
+        )
+    }
+
+    fn register(&self, index: usize, cseq: u32, common: &str, via: &str) -> String {
+        let (server, (user, which)) = (self.server, self.registered(index));
+        let suffix = if self.contacts.len() > 1 { ["a", "b", "c"][which % 3] } else { "" };
         format!(
             "REGISTER sip:{server} SIP/2.0\r\n{via}\r\nFrom: <sip:u{user}@{server}>;tag=f{index}\r\n\
-             To: <sip:u{user}@{server}>\r\nCSeq: 1 REGISTER\r\n{common}\
+             To: <sip:u{user}@{server}>\r\nCSeq: {cseq} REGISTER\r\n{common}\
              Contact: <sip:u{user}{suffix}@127.0.0.1:{}>\r\nExpires: 7200\r\nContent-Length: 0\r\n\r\n",
             self.contacts[which]
         )
+    }
+
+    /// Which user's which contact an operation registers. A refresh changes one contact of a user; the first
+    /// registration goes through all of them.
+    fn registered(&self, index: usize) -> (usize, usize) {
+        let fork = self.contacts.len();
+        if self.rate == 0 {
+            (index / fork, index % fork)
+        } else {
+            (index % self.users, 0)
+        }
+    }
+
+    fn caller_of(&self, index: usize) -> usize {
+        (index * 7 + 1) % self.users
+    }
+
+    /// Sends the first request again with what the challenge asks for; false when that was refused too.
+    fn prove(&mut self, index: usize, head: &Head<'_>) -> bool {
+        if self.operations[index].has_proven {
+            let is_repeated = head.value("CSeq").is_some_and(|v| v.starts_with("1 "));
+            return is_repeated;
+        }
+        let (method, uri, user) = if self.workload == Workload::Register {
+            ("REGISTER", format!("sip:{}", self.server), self.registered(index).0)
+        } else {
+            ("INVITE", format!("sip:u{}@{}", index % self.users, self.server), self.caller_of(index))
+        };
+        let Some(field) = digest::answer(head, method, &uri, &format!("u{user}")) else { return false };
+        let sent = self.first_request(index, &field);
+        self.send(&sent);
+        let operation = &mut self.operations[index];
+        operation.has_proven = true;
+        operation.sent = sent; // the timer that would have repeated the first try repeats this one
+        true
     }
 
     fn receive(&mut self, now: Duration, data: &[u8]) {
@@ -172,6 +215,13 @@ impl Caller {
             (_, 100..=199) => {
                 if operation.state == State::Inviting {
                     self.operations[index].sent.clear(); // answered: no more retransmission
+                }
+            }
+            (State::Registering, 401) if self.prove(index, &head) => {}
+            (State::Inviting, 407) => {
+                self.refused(index, &head);
+                if !self.prove(index, &head) {
+                    self.end(index, false);
                 }
             }
             (State::Registering | State::Leaving, 200) => self.end(index, true),
@@ -207,7 +257,8 @@ impl Caller {
         operation.dialog = dialog;
         operation.target = target;
         operation.state = State::Talking;
-        let ack = self.in_dialog(index, "ACK", 1);
+        let cseq = if self.operations[index].has_proven { 2 } else { 1 };
+        let ack = self.in_dialog(index, "ACK", cseq);
         self.send(&ack);
         self.hold.set(now, index);
     }
@@ -217,18 +268,19 @@ impl Caller {
         let user = index % self.users;
         let text = format!(
             "ACK sip:u{user}@{} SIP/2.0\r\nVia: {}\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\n\
-             CSeq: 1 ACK\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+             CSeq: {} ACK\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
             self.server,
             head.value("Via").unwrap_or(""),
             head.value("From").unwrap_or(""),
             head.value("To").unwrap_or(""),
-            head.value("Call-ID").unwrap_or("")
+            head.value("Call-ID").unwrap_or(""),
+            head.value("CSeq").and_then(|v| v.split(' ').next()).unwrap_or("1")
         );
         self.send(&text);
     }
 
     fn hang_up(&mut self, now: Duration, index: usize) {
-        let bye = self.in_dialog(index, "BYE", 2);
+        let bye = self.in_dialog(index, "BYE", 3);
         self.send(&bye);
         let operation = &mut self.operations[index];
         operation.state = State::Leaving;

@@ -10,6 +10,7 @@
 
 mod callee;
 mod caller;
+mod digest;
 mod message;
 mod timers;
 
