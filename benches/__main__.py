@@ -22,9 +22,11 @@ from benches.series import (
     measure_rounds,
 )
 from benches.servers import kamailio, sipyard, version
+from benches.startup import Start, measure_startup
 from benches.workloads import WORKLOADS, Workload
 
 SIZES = [10, 1_000, 100_000, 1_000_000]
+STORED = 1_000_000
 
 
 def arguments() -> argparse.Namespace:
@@ -38,6 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--window", type=float, default=5.0, help="seconds of one measurement")
     parser.add_argument("--no-highest", action="store_true", help="leave out the search for the highest rate")
     parser.add_argument("--no-growth", action="store_true", help="leave out the growth to a million bindings")
+    parser.add_argument("--no-start", action="store_true", help="leave out the start with a million rows")
     parser.add_argument(
         "--quick", action="store_true", help="leave out the half minute of load before the first round"
     )
@@ -74,6 +77,7 @@ def main() -> int:
     chosen = [w for w in WORKLOADS if not options.only or w.name in options.only]
     started = time.monotonic()
     growth: dict[str, list[Growth]] = {}
+    starts: dict[str, Start] = {}
     with tempfile.TemporaryDirectory(prefix="sipyard-bench-") as folder, AwakeCores() as cores:
         plan = Plan(build_generator(), Path(folder), options.servers, cores, options.rounds, options.window)
         if options.quick:
@@ -82,9 +86,13 @@ def main() -> int:
         if not options.no_growth:
             print("growth", flush=True)
             growth = measure_growth(plan, SIZES)
+        if not options.no_start:
+            print("start", flush=True)
+            starts = measure_startup(plan, STORED)
     rows = report.table(chosen, found)
     grown = report.growth_table(growth) if growth else []
-    print("", *rows, "", *grown, sep="\n")
+    started_with = report.start_table(starts) if starts else []
+    print("", *rows, "", *grown, "", *started_with, sep="\n")
     if options.write:
         versions = {name: version(name) for name in options.servers}
         method = report.METHOD.format(
@@ -94,7 +102,16 @@ def main() -> int:
             rounds=plan.rounds,
             search=plan.search,
         )
-        parts = [*report.heading(versions, time.monotonic() - started), *rows, "", *grown, "", method]
+        parts = [
+            *report.heading(versions, time.monotonic() - started),
+            *rows,
+            "",
+            *grown,
+            "",
+            *started_with,
+            "",
+            method,
+        ]
         report.write(Path(__file__).parent / "RESULTS.md", parts)
     return 0
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benches.series import Figures, Growth
+from benches.startup import Start
 from benches.workloads import Workload
 
 METHOD = """\
@@ -38,6 +39,8 @@ release build on its defaults. Both run the scripts of the same name in `benches
   caller and callee on the same cores, because sipp would be the limit.
 - **memory** is PSS after the last round, with the transactions of the last seconds still in it.
 - **growth** uses `benches/load` at 1000/s, over all users in turn.
+- **found after** is the time from starting the server until it redirects a call to the last of the users
+  whose bindings are in its SQLite file, with `db_mode` 1.
 """
 
 
@@ -92,6 +95,14 @@ def growth_table(found: dict[str, list[Growth]]) -> list[str]:
             rows.append(
                 f"| {one.bindings:,} | {name} | {one.call_us:.1f} | {one.register_us:.1f} | {memory} |"
             )
+    return rows
+
+
+def start_table(starts: dict[str, Start]) -> list[str]:
+    """One row a server."""
+    rows = ["| users and bindings in SQLite | server | found after s | memory MB |", "|---|---|---|---|"]
+    for name, one in starts.items():
+        rows.append(f"| {one.bindings:,} | {name} | {one.seconds:.1f} | {one.megabytes:.0f} |")
     return rows
 
 

@@ -44,54 +44,66 @@ def version(name: str) -> str:
 
 
 class Server:
-    """A running server: `name` is kamailio or sipyard, `config` the name of one of its scripts here."""
+    """A running server: `name` is kamailio or sipyard, `config` the name of one of its scripts here; `store`
+    the database file that it works on instead of one of its own; `patience` seconds until it must answer."""
 
-    def __init__(self, name: str, config: str, folder: Path) -> None:
+    def __init__(
+        self, name: str, config: str, folder: Path, *, store: Path | None = None, patience: float = 20.0
+    ) -> None:
         self.name, self.port = name, free_port()
         self.folder = folder / f"{name}-{config}-{self.port}"
         self.folder.mkdir(parents=True)
         script = self.folder / f"{config}.cfg"
         text = (HERE / name / f"{config}.cfg").read_text()
         script.write_text(LISTEN.sub(f"listen=udp:127.0.0.1:{self.port}", text))
-        if FILE in text:
+        if store is not None:
+            store.rename(self.folder / FILE)
+        elif FILE in text:
             write_subscribers(self.folder, USERS, sipyard() if name == "sipyard" else None)
         self.log = self.folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.command(script), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
             )
-        self.wait_until_ready()
+        self.wait_for(b"SIP/2.0 ", "OPTIONS", "nobody", patience)
 
     def command(self, script: Path) -> list[str]:
         """The command line, with the memory allocator that makes the comparison fair to Kamailio."""
         if self.name == "kamailio":
+            memory = ["-m", "4096", "-M", "4000"] if script.stem.endswith("_db") else ["-m", "2048"]
             place = ["-w", str(self.folder), "-Y", str(self.folder)]
-            return [kamailio() or "", "-f", str(script), "-DD", "-E", "-x", "fm", "-m", "2048", *place]
+            return [kamailio() or "", "-f", str(script), "-DD", "-E", "-x", "fm", *memory, *place]
         return [sipyard() or "", "run", str(script)]
 
-    def wait_until_ready(self, seconds: float = 20.0) -> None:
-        """Ask with OPTIONS until there is any answer."""
+    def wait_for(self, answer: bytes, method: str, user: str, seconds: float) -> None:
+        """Ask for `user` until an answer begins with `answer`.
+
+        :raises RuntimeError: none did within `seconds`.
+        """
         end = time.monotonic() + seconds
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind(("127.0.0.1", 0))
             probe.settimeout(0.1)
-            own = f"127.0.0.1:{probe.getsockname()[1]}"
             while time.monotonic() < end and self.process.poll() is None:
-                text = (
-                    f"OPTIONS sip:nobody@127.0.0.1:{self.port} SIP/2.0\r\n"
-                    f"Via: SIP/2.0/UDP {own};branch=z9hG4bK{time.monotonic_ns()}\r\n"
-                    f"From: <sip:probe@{own}>;tag=1\r\nTo: <sip:nobody@127.0.0.1:{self.port}>\r\n"
-                    f"Call-ID: {time.monotonic_ns()}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 9\r\n"
-                    "Content-Length: 0\r\n\r\n"
-                )
-                probe.sendto(text.encode(), ("127.0.0.1", self.port))
+                probe.sendto(self._request(method, user, probe.getsockname()[1]), ("127.0.0.1", self.port))
                 try:
-                    probe.recv(4096)
+                    if probe.recv(4096).startswith(answer):
+                        return
                 except OSError:
                     continue  # not there yet
-                return
         self.stop()
         raise RuntimeError(f"{self.name} does not answer; its log: {self.log.read_text()[-2000:]}")
+
+    def _request(self, method: str, user: str, port: int) -> bytes:
+        own = f"127.0.0.1:{port}"
+        text = (
+            f"{method} sip:{user}@127.0.0.1:{self.port} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP {own};branch=z9hG4bK{time.monotonic_ns()}\r\n"
+            f"From: <sip:probe@{own}>;tag=1\r\nTo: <sip:{user}@127.0.0.1:{self.port}>\r\n"
+            f"Call-ID: {time.monotonic_ns()}\r\nCSeq: 1 {method}\r\nMax-Forwards: 9\r\n"
+            f"Contact: <sip:probe@{own}>\r\nContent-Length: 0\r\n\r\n"
+        )
+        return text.encode()
 
     def cpu(self) -> float:
         """CPU seconds of all its processes so far."""
