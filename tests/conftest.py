@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from databases import database, mysql_server, postgresql_server, remote_database
+from databases import database, mysql_server, postgresql_server, remote_database, sqlite
 
-__all__ = ["database", "mysql_server", "postgresql_server", "remote_database"]
+__all__ = ["database", "mysql_server", "postgresql_server", "remote_database", "sqlite"]
 
 IN_CI = os.environ.get("CI") == "true"
 

@@ -207,6 +207,12 @@ def database(request: pytest.FixtureRequest) -> Iterator[TestDatabase]:
     yield from _of(request.param, request)
 
 
+@pytest.fixture
+def sqlite(request: pytest.FixtureRequest) -> Iterator[TestDatabase]:
+    """An empty database in a file, for what no kind of database does in its own way."""
+    yield from _of("sqlite", request)
+
+
 @pytest.fixture(params=KINDS[1:])
 def remote_database(request: pytest.FixtureRequest) -> Iterator[TestDatabase]:
     """An empty database of each kind that is a server."""

@@ -108,6 +108,13 @@ class TransactionState:
 _REQUEST: Final = native.REQUEST
 FAILURES: Final = (Exception, native.PanicException)
 """What costs one message and no more. A panic is a bug in the core; it is counted there (`panics`)."""
+
+
+def _no_domain(_host: str) -> str | None:
+    """Until a module knows domains: the identifier (did) of the domain of this name."""
+    return None
+
+
 _REPLY_LINGER: Final = 40.0
 """Seconds for which a transaction's onreply route stays known after its final reply: a 2xx is retransmitted
 for 64*T1 = 32 s (RFC 3261 §13.3.1.4) and each passes the route."""
@@ -149,6 +156,7 @@ class Engine:
         self.before_request: list[Callable[[Context], None]] = []
         self.after_request: list[Callable[[Context], None]] = []
         self.own_domains: list[Callable[[str], bool]] = []
+        self.domain_identifier: Callable[[str], str | None] = _no_domain
         self.states: dict[int, TransactionState] = {}
         self.tasks = Waiting(message_deadline)
         self.is_stopping = False

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from typing import NamedTuple
 
 import pytest
+from people import DOMAIN, provision, provision_0_9
 from wire_peer import WirePeer
 
 from databases import TestDatabase
 from sipyard._native.core import Message
 from sipyard.sip.digest import ALGORITHMS, answer_challenge, parse_challenge
-from sipyard.storage import DatabaseUrl, open_database
-from sipyard.storage.administration import upgrade
-from sipyard.storage.provisioning import Provisioning
 from sipyard.testing import Network
 
-DOMAIN = "example.org"
 NEW = """
 loadmodule "sl" loadmodule "tm" loadmodule "textops" loadmodule "avp"
 loadmodule "usrloc" loadmodule "registrar"
@@ -72,27 +67,6 @@ route {{
 """
 
 
-def provision(database: TestDatabase, model: str = "2.0") -> None:
-    async def all_of_it() -> None:
-        await upgrade(DatabaseUrl.parse(database.url), model)
-        store = open_database(database.url)
-        try:
-            if model == "2.0":
-                people = Provisioning(store)
-                await people.add_domain(DOMAIN)
-                await people.add_user(f"bob@{DOMAIN}", "zanzibar")
-        finally:
-            await store.close()
-
-    asyncio.run(all_of_it())
-    if model == "0.9":
-        ha1 = hashlib.md5(b"bob:example.org:zanzibar").hexdigest()
-        ha1b = hashlib.md5(b"bob@example.org:example.org:zanzibar").hexdigest()
-        values = f"'bob', 'example.org', 'zanzibar', '{ha1}', '{ha1b}', 'sip:+420123@example.org', '7', 'u-1'"
-        columns = "username, domain, password, ha1, ha1b, rpid, domn, uuid"
-        database.ask(f"INSERT INTO subscriber ({columns}) VALUES ({values})")
-
-
 class Phone:
     """Sends what it is told to, and answers challenges as it is told to."""
 
@@ -139,20 +113,13 @@ class Served(NamedTuple):
 
 
 def serve(network: Network, database: TestDatabase, *parameters: str, text: str = NEW, **more: str) -> Served:
-    model = "2.0" if text is NEW else "0.9"
-    provision(database, model)
+    provision(database) if text is NEW else provision_0_9(database)
     lines = "\n".join(
         f'modparam("{module}", {rest})' for module, _, rest in (each.partition(":") for each in parameters)
     )
     values = {"realm": DOMAIN, "route": "", **more}
     network.server(text.format(url=database.url, parameters=lines, **values))
     return Served(network, Phone(network))
-
-
-@pytest.fixture
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> TestDatabase:
-    path = tmp_path_factory.mktemp("auth") / "users.db"
-    return TestDatabase("sqlite", f"sqlite:///{path}", str(path), path=path)
 
 
 # -- SER 2.0 -------------------------------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from people import provision
 from wire_peer import WirePeer
 
-from sipyard.errors import ConfigError
+from databases import TestDatabase
 from sipyard.management.registry import RpcFault
 from sipyard.testing import Network, SipServer
 
@@ -69,9 +70,47 @@ def test_there_is_no_database(network: Network, command: str) -> None:
     assert refused.value.code == 500
 
 
-def test_loading_is_refused_at_the_start(network: Network) -> None:
-    with pytest.raises(ConfigError, match="not loaded from a database"):
-        server(network, 'modparam("gflags", "load_global_attrs", 1)')
+STORED = """
+loadmodule "sl" loadmodule "textops" loadmodule "gflags"
+modparam("gflags", "load_global_attrs", 1)
+modparam("gflags", "db_url", "{url}")
+route {{
+    if (method == "INFO") {{ set_gflag("3"); if (!flush_gflags()) {{ sl_reply("500", "No"); drop; }} }}
+    append_to_reply("X-Gateway: %$g.gw_ip %$gw_ip\\r\\n");
+    if (is_gflag("3")) {{ sl_reply("200", "Set"); }} else {{ sl_reply("404", "Not Set"); }}
+}}
+"""
+
+
+def test_attributes_and_flags_of_a_database(network: Network, database: TestDatabase) -> None:
+    provision(database)
+    row = "INSERT INTO global_attrs (name, value, type, flags) VALUES "
+    database.ask(f"{row}('gw_ip', '192.0.2.7', 2, 1)")
+    database.ask(f"{row}('gflags', '8', 0, 1)")
+    running, peer = network.server(STORED.format(url=database.url)), WirePeer(network)
+    answer = peer.ask(peer.request())
+    assert (answer.status, answer.header("X-Gateway")) == (200, "192.0.2.7 192.0.2.7")
+    running.rpc("gflags.reset", "3")
+    running.rpc("gflags.flush")
+    assert peer.ask(peer.request()).status == 404
+    assert database.ask("SELECT value FROM global_attrs WHERE name = 'gflags'") == [("0",)]
+    assert peer.ask(peer.request("INFO")).status == 200
+    assert database.ask("SELECT value FROM global_attrs WHERE name = 'gflags'") == [("8",)]
+    database.ask("UPDATE global_attrs SET value = '192.0.2.8' WHERE name = 'gw_ip'")
+    assert peer.ask(peer.request()).header("X-Gateway") == "192.0.2.7 192.0.2.7"
+    running.rpc("global.reload")
+    assert peer.ask(peer.request()).header("X-Gateway") == "192.0.2.8 192.0.2.8"
+
+
+def test_no_database_at_the_start_is_no_reason_not_to_serve(network: Network, database: TestDatabase) -> None:
+    running, peer = network.server(STORED.format(url=database.url)), WirePeer(network)
+    assert peer.ask(peer.request()).status == 404
+    assert peer.ask(peer.request("INFO")).status == 500
+    with pytest.raises(RpcFault):
+        running.rpc("gflags.flush")
+    provision(database)
+    network.run(60)
+    assert peer.ask(peer.request("INFO")).status == 200
 
 
 def test_flushing_from_a_script_is_false(network: Network) -> None:

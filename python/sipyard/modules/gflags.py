@@ -1,16 +1,27 @@
-"""gflags: 32 flags of the whole server, for switches that an operator turns while it runs.
+"""gflags: 32 flags of the whole server, for switches that an operator turns while it runs; `$g` attributes.
 
-They live in memory: a start sets them to `initial`. What SER does only with `load_global_attrs` (loading `$g`
-attributes from a database, writing the flags back) is refused, as SER refuses it without.
+A start sets the flags to `initial`. With `load_global_attrs` the attributes of a table become the `$g` list
+of every message that comes afterwards; the one called `gflags` holds the flags, and `flush` writes them
+there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-from sipyard.arguments import ArgumentError, FlagNumber, Generation, Loading, NumberKind
+from sqlalchemy import Integer, String, column, delete, insert, table
+from sqlalchemy.sql.expression import bindparam
+
+from sipyard.arguments import FlagNumber, Generation
+from sipyard.attribute_rows import attribute_of, is_for_server
+from sipyard.attributes import Attribute
+from sipyard.errors import StorageError
 from sipyard.management.registry import RpcFault
 from sipyard.module import Module, Parameter, function, rpc
+from sipyard.storage import Database, Statement
+from sipyard.storage.named_columns import number, select_by, text
+from sipyard.storage.schema.ser_2_0 import INTEGER, RowFlag
+from sipyard.storage.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from sipyard.context import Context
@@ -18,48 +29,82 @@ if TYPE_CHECKING:
 
 FLAGS: Final = 32
 _NEW: Final = Generation.SER_2_0
+_OWN: Final = "gflags"
 _NO_DATABASE: Final = "global attributes are not loaded from a database"
 
 
-class _OffKind(NumberKind):
-    says = "0"
-
-    def convert_strict(self, value: object, loading: Loading) -> object:
-        if super().convert_strict(value, loading) != 0:
-            raise ArgumentError(f"expects 0: {_NO_DATABASE}", "set $ attributes in the script instead")
-        return 0
-
-
-Off = Annotated[int, _OffKind()]
-
-
-def _stored(default: str) -> Parameter[str]:
+def _stored(default: str, doc: str) -> Parameter[str]:
     """A setting of the database form."""
-    doc = "Accepted; has a meaning only together with `load_global_attrs`, which must be 0."
     return Parameter(str, default, doc, generations=_NEW)
 
 
 class GlobalFlags(Module):
-    """gflags: flags of the whole server."""
+    """gflags: flags and attributes of the whole server."""
 
     name = "gflags"
 
     initial = Parameter(int, 0, "The flags at the start, as bits.")
-    load_global_attrs: Parameter[int] = Parameter(Off, 0, f"Must be 0: {_NO_DATABASE}.", generations=_NEW)
-    db_url = _stored("")
-    global_attrs_table = _stored("global_attrs")
-    global_attrs_name = _stored("name")
-    global_attrs_type = _stored("type")
-    global_attrs_value = _stored("value")
-    global_attrs_flags = _stored("flags")
+    load_global_attrs = Parameter(
+        int, 0, "1: read the `$g` attributes, and the flags, from the database.", generations=_NEW
+    )
+    db_url = _stored("sqlite:///sipyard.db", "Where global attributes are.")
+    global_attrs_table = _stored("global_attrs", "Global attributes.")
+    global_attrs_name = _stored("name", "Name of the attribute.")
+    global_attrs_type = _stored("type", "0 number, 2 text.")
+    global_attrs_value = _stored("value", "Value of the attribute.")
+    global_attrs_flags = _stored("flags", "Flags of the row.")
 
     def __init__(self) -> None:
         super().__init__()
         self.flags = 0
+        self._engine: Engine | None = None
+        self._attributes = Snapshot("gflags: global attributes", self._read)
 
     async def start(self, engine: Engine) -> None:
-        """Set the flags to what `initial` says."""
+        """Set the flags to what `initial` says, or what the database says when it is asked."""
         self.flags = self.initial & (1 << FLAGS) - 1
+        if self.load_global_attrs:
+            self._engine = engine
+            self._database: Database = engine.databases.get(self.db_url)
+            self._prepare()
+            await self._attributes.start()
+
+    async def stop(self) -> None:
+        """Stop trying to read."""
+        await self._attributes.stop()
+
+    # -- the database ----------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        names = (self.global_attrs_name, self.global_attrs_value)
+        numbers = (self.global_attrs_type, self.global_attrs_flags)
+        wanted = [text(names[0]), number(numbers[0]), text(names[1]), number(numbers[1])]
+        self._select = select_by(self.global_attrs_table, wanted)
+        texts, integers = [column(one, String) for one in names], [column(one, Integer) for one in numbers]
+        source = table(self.global_attrs_table, *texts, *integers)
+        self._delete = Statement(
+            delete(source).where(column(names[0], String) == bindparam("of_name", type_=String)), "of_name"
+        )
+        self._insert = Statement(insert(source), names[0], names[1], numbers[0], numbers[1])
+
+    async def _read(self) -> list[Attribute]:
+        found: list[Attribute] = []
+        for name, kind, value, flags in await self._database.execute(self._select):
+            if is_for_server(flags):
+                found += attribute_of(str(name), kind, value)
+        for one in found:
+            if one.name == _OWN and isinstance(one.value, int):
+                self.flags = one.value & (1 << FLAGS) - 1
+        if self._engine is not None:
+            self._engine.global_attributes = found
+        return found
+
+    async def _write(self) -> None:
+        async with self._database.transaction() as transaction:
+            await transaction.execute(self._delete, _OWN)
+            await transaction.execute(self._insert, _OWN, str(self.flags), INTEGER, int(RowFlag.LOAD_SER))
+
+    # -- for scripts -----------------------------------------------------------------------------------------
 
     @function("RFO")
     def set_gflag(self, msg: Context, flag: FlagNumber) -> int:
@@ -79,10 +124,17 @@ class GlobalFlags(Module):
         return 1 if self.flags >> flag & 1 else -1
 
     @function("RFO", generations=_NEW)
-    def flush_gflags(self, msg: Context) -> int:
-        """Always -1: there is no database to write the flags to, as in SER without `load_global_attrs`."""
-        msg.engine.log_incident(f"flush_gflags: {_NO_DATABASE}")
-        return -1
+    async def flush_gflags(self, msg: Context) -> int:
+        """Write the flags to the database. 1, or -1 when that fails or `load_global_attrs` is off."""
+        if not self.load_global_attrs:
+            msg.engine.log_incident(f"flush_gflags: {_NO_DATABASE}")
+            return -1
+        try:
+            await self._write()
+        except StorageError as error:
+            msg.engine.log_incident(f"flush_gflags: {error.message}")
+            return -1
+        return 1
 
     @rpc("gflags.set", old_name="set_gflag")
     def set(self, flag: int) -> None:
@@ -105,14 +157,24 @@ class GlobalFlags(Module):
         return [bool(self.flags >> flag & 1) for flag in range(FLAGS)]
 
     @rpc("gflags.flush")
-    def flush(self) -> None:
-        """Refused with 500: there is no database to write the flags to."""
-        raise RpcFault(500, f"Cannot flush: {_NO_DATABASE}")
+    async def flush(self) -> None:
+        """Write the flags to the database."""
+        if not self.load_global_attrs:
+            raise RpcFault(500, f"Cannot flush: {_NO_DATABASE}")
+        try:
+            await self._write()
+        except StorageError as error:
+            raise RpcFault(500, error.message) from None
 
     @rpc("global.reload")
-    def reload(self) -> None:
-        """Refused with 500: there is no database to load global attributes from."""
-        raise RpcFault(500, f"Cannot reload: {_NO_DATABASE}")
+    async def reload(self) -> None:
+        """Read the global attributes anew; messages under way keep those that they began with."""
+        if not self.load_global_attrs:
+            raise RpcFault(500, f"Cannot reload: {_NO_DATABASE}")
+        try:
+            await self._attributes.reload()
+        except StorageError as error:
+            raise RpcFault(500, error.message) from None
 
 
 def _bit(flag: int) -> int:

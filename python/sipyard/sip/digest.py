@@ -19,11 +19,10 @@ _HASHES: Final[dict[str, Callable[[bytes], str]]] = {
 }
 ALGORITHMS: Final = tuple(_HASHES)
 """Names of RFC 8760 §2.3; SER knew the first."""
-LENGTHS: Final = {_MD5: 32, "SHA-256": 64, "SHA-512-256": 64}
-"""Hexadecimal digits of a hash."""
-# RFC 7235 §2.1: auth-param. What is quoted may hold commas; both alternatives end at their first end.
+# RFC 7235 §2.1: auth-param: whole, its name, its value with or without quotes. A quoted value may hold
+# commas.
 _PARAMETER: Final = re.compile(
-    r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|\Z)', re.DOTALL
+    r'(\s*([A-Za-z0-9_-]+)\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^\s,"]*))\s*(?:,|\Z))', re.DOTALL
 )
 _NEEDED: Final = ("username", "realm", "nonce", "uri", "response")
 _COUNT: Final = re.compile(r"[0-9A-Fa-f]{8}")
@@ -99,7 +98,9 @@ def parse_credentials(header: str, value: str) -> Credentials:
     for name in _NEEDED:
         if not found.get(name):
             raise _bad(header, f"no {name}")
-    algorithm, is_session = _algorithm(header, found.get("algorithm", _MD5))
+    algorithm, is_session = _MD5, False
+    if "algorithm" in found:
+        algorithm, is_session = _algorithm(header, found["algorithm"])
     qop = found.get("qop", "").lower()
     nc, cnonce = found.get("nc", ""), found.get("cnonce", "")
     if qop:
@@ -126,17 +127,12 @@ def parse_credentials(header: str, value: str) -> Credentials:
 
 def _parameters(header: str, value: str) -> dict[str, str]:
     """What stands behind the scheme, by names in lower case."""
-    found: dict[str, str] = {}
-    place, end = 7, len(value)
-    while place < end:
-        match = _PARAMETER.match(value, place)
-        if match is None:
-            raise _bad(header, f"unreadable at {value[place : place + 20]!r}")
-        name = match[1].lower()
-        if name in found:
-            raise _bad(header, f"{name} twice")
-        found[name] = match[2] if match[2] is not None else match[3]
-        place = match.end()
+    read = _PARAMETER.findall(value, 7)
+    if sum([len(one[0]) for one in read]) != len(value) - 7:
+        raise _bad(header, "unreadable parameters")
+    found = {one[1].lower(): one[2] or one[3] for one in read}
+    if len(found) != len(read):
+        raise _bad(header, "a parameter twice")
     return found
 
 

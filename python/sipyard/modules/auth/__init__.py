@@ -12,6 +12,7 @@ import hashlib
 import logging
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -165,20 +166,15 @@ class Authentication(Module):
         message = msg.message
         if message.method in _FREE:
             return PROVEN
-        values = [value for value in message.headers(side.credentials) if is_digest(value)]
-        if not values:
-            return self.refuse(msg, realm, side)
-        own = [value for value in values if realm_of(value) == realm]
-        if not own:
-            return self.refuse(msg, realm, side)
         try:
-            credentials = parse_credentials(side.credentials, own[0])
+            credentials = _credentials_for(realm, side.credentials, message.headers(side.credentials))
         except PeerError:
             return self.refuse(msg, realm, side, BAD_REQUEST)
+        if credentials is None:
+            return self.refuse(msg, realm, side)
         if not self._is_acceptable(msg, credentials):
             return self.refuse(msg, realm, side)
-        freshness = self._nonces.judge(credentials.nonce, realm, self._bound(msg))
-        if freshness is Freshness.FOREIGN:
+        if self._nonces.judge(credentials.nonce, realm, self._bound(msg)) is Freshness.FOREIGN:
             return self.refuse(msg, realm, side)
         return credentials
 
@@ -225,8 +221,7 @@ class Authentication(Module):
             self._guesses.failed(credentials.username, message.source_ip, msg.core.now)
             return self.refuse(msg, realm, side)
         self._guesses.succeeded(credentials.username, message.source_ip, msg.core.now)
-        freshness = self._nonces.judge(credentials.nonce, realm, self._bound(msg))
-        if freshness is not Freshness.GOOD or not self._may_use(msg, credentials):
+        if not self._nonces.is_fresh(credentials.nonce) or not self._may_use(msg, credentials):
             self._stale_total += 1
             return self.refuse(msg, realm, side, stale=True)
         msg.verified = credentials.verified()
@@ -345,6 +340,25 @@ class Authentication(Module):
             "stale": self._stale_total,
             "refused_guesses": self._guesses.refused,
         }
+
+
+def _credentials_for(realm: str, header: str, values: Sequence[str]) -> Credentials | None:
+    """The digest response for a realm among the values of a header, None when there is none.
+
+    :raises PeerError: it is malformed. One for another realm may be what it likes.
+    """
+    for value in values:
+        if not is_digest(value):
+            continue
+        try:
+            credentials = parse_credentials(header, value)
+        except PeerError:
+            if realm_of(value) == realm:
+                raise
+            continue
+        if credentials.realm == realm:
+            return credentials
+    return None
 
 
 def _is_same(written: str, request_uri: str) -> bool:

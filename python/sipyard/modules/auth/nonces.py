@@ -58,7 +58,7 @@ class Nonces:
 
     def _mac(self, head: str, realm: str, bound: str) -> str:
         text = f"{head}\0{realm}\0{bound}".encode("utf-8", "surrogateescape")
-        return hmac.digest(self._key, text, "sha256").hex()[:32]
+        return hashlib.blake2s(text, digest_size=16, key=self._key).hexdigest()
 
     def judge(self, nonce: str, realm: str, bound: str = "") -> Freshness:
         """Whether it is one of ours, and whether it is still good."""
@@ -66,7 +66,11 @@ class Nonces:
             return Freshness.FOREIGN
         if not hmac.compare_digest(self._mac(nonce[:16], realm, bound), nonce[16:]):
             return Freshness.FOREIGN
-        return Freshness.EXPIRED if int(nonce[:8], 16) <= self._wall() else Freshness.GOOD
+        return Freshness.GOOD if self.is_fresh(nonce) else Freshness.EXPIRED
+
+    def is_fresh(self, nonce: str) -> bool:
+        """Whether one that was made here is not too old."""
+        return int(nonce[:8], 16) > self._wall()
 
     def use(self, nonce: str, count: int, proof: object, *, only_once: bool) -> bool:
         """Note that a nonce was used with that count (0: none was said), rightly. False: it must not be, as
