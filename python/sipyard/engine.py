@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -157,6 +159,9 @@ class Engine:
         self.after_request: list[Callable[[Context], None]] = []
         self.own_domains: list[Callable[[str], bool]] = []
         self.domain_identifier: Callable[[str], str | None] = _no_domain
+        # The world outside, for modules: a test puts its own here.
+        self.wall: Callable[[], float] = time.time
+        self.random_bytes: Callable[[int], bytes] = os.urandom
         self.states: dict[int, TransactionState] = {}
         self.tasks = Waiting(message_deadline)
         self.is_stopping = False

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sipyard._native.core import OfflineEndpoint
 from sipyard.engine import Route, Routes
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 #: line ends),
 #: a loaded `Site`, routes, or one `async def` function as the main route.
 Routing: TypeAlias = str | Path | Site | Routes | Route
+
+
+EPOCH: Final = 1_800_000_000.0
+"""Seconds since 1970 at which every virtual network begins."""
 
 
 class SipServer(Node):
@@ -80,6 +84,8 @@ class SipServer(Node):
         resolver = Resolver(NetworkLookup(network), seed=network.dice.getrandbits(32))
         self.engine = self.site.engine(self.core, resolver=resolver)
         self.engine.databases = StandingDatabases(network.loop.selector)
+        self.engine.wall = lambda: EPOCH + network.timeline.now
+        self.engine.random_bytes = network.dice.randbytes
         for alias in aliases:
             network.name(alias, self.address)
         network.attach(self, *self.addresses)

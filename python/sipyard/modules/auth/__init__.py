@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import logging
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -148,14 +147,16 @@ class Authentication(Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._nonces = Nonces("", 300, time.time)
+        self._nonces = Nonces(b"", 300, lambda: 0.0)
         self._guesses = Guesses(0, 0.0)
         self._stale_total = 0
 
     async def start(self, engine: Engine) -> None:
         """Choose the secret. Age of nonces is counted by the core's clock, which does not jump."""
-        core, ahead = engine.core, time.time() - engine.core.now
-        self._nonces = Nonces(self.secret, self.nonce_expire, lambda: core.now + ahead)
+        core, ahead = engine.core, engine.wall() - engine.core.now
+        secret = self.secret.encode() if self.secret else engine.random_bytes(32)
+        first = int.from_bytes(engine.random_bytes(4), "big")
+        self._nonces = Nonces(secret, self.nonce_expire, lambda: core.now + ahead, first)
         self._guesses = Guesses(self.guess_limit, self.guess_delay / 1000)
 
     # -- for modules that know passwords ---------------------------------------------------------------------

@@ -10,8 +10,8 @@ from __future__ import annotations
 import enum
 import hashlib
 import hmac
+import itertools
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -40,20 +40,22 @@ class _Use:
 class Nonces:
     """Makes and knows nonces.
 
-    :param secret: key of the MAC; servers that share it accept each other's nonces. Empty: a random one.
+    :param secret: key of the MAC; servers that share it accept each other's nonces.
     :param lifetime: seconds.
     :param wall: seconds since 1970.
+    :param first: what the numbers that tell nonces of one moment apart begin with.
     """
 
-    def __init__(self, secret: str, lifetime: int, wall: Callable[[], float]) -> None:
-        self._key = hashlib.sha256(secret.encode()).digest() if secret else secrets.token_bytes(32)
+    def __init__(self, secret: bytes, lifetime: int, wall: Callable[[], float], first: int = 0) -> None:
+        self._key = hashlib.sha256(secret).digest()
+        self._numbers = itertools.count(first)
         self.lifetime = lifetime
         self._wall = wall
         self._uses: dict[str, _Use] = {}
 
     def make(self, realm: str, bound: str = "") -> str:
         """A new nonce for a realm. `bound` is whatever must be the same when it comes back."""
-        head = f"{int(self._wall()) + self.lifetime & 0xFFFFFFFF:08x}{secrets.token_hex(4)}"
+        head = f"{int(self._wall()) + self.lifetime & 0xFFFFFFFF:08x}{next(self._numbers) & 0xFFFFFFFF:08x}"
         return head + self._mac(head, realm, bound)
 
     def _mac(self, head: str, realm: str, bound: str) -> str:
