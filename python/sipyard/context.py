@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sipyard._native.core import Core, Listener, Message, Target, Transaction
     from sipyard.engine import Engine, Routes
     from sipyard.sip.digest import Verified
+    from sipyard.sip.lookup import Budget
 
 MAX_BRANCHES: Final = 12
 MAX_URI: Final = 1024
@@ -83,6 +84,7 @@ class Context:
     __slots__ = (
         "_advertised",
         "_attributes",
+        "_dns_budget",
         "_dst_uri",
         "_notes",
         "_routes",
@@ -141,6 +143,7 @@ class Context:
         self._attributes: Attributes | None = None
         self._notes: dict[str, Any] | None = None
         self._advertised: tuple[str | None, int | None] | None = None
+        self._dns_budget: Budget | None = None
 
     # -- state -----------------------------------------------------------------------------------------------
 
@@ -463,13 +466,21 @@ class Context:
         """Index of the forced listener, -1 when the core may choose."""
         return -1 if self.send_socket is None else self.send_socket.index
 
-    async def targets_of(self, uri: str, listener: int = -1) -> list[Target]:
-        """Targets of a URI in order of preference, at least one; [] with `error` set when there is none."""
+    @property
+    def dns_budget(self) -> Budget:
+        """What this message may still wait for the DNS, all its branches together."""
+        if self._dns_budget is None:
+            self._dns_budget = self.engine.resolver.budget()
+        return self._dns_budget
+
+    async def targets_of(self, uri: str, listener: int = -1, key: str | None = None) -> list[Target]:
+        """Targets of a URI in order of preference, at least one; [] with `error` set when there is none.
+        `key` is that of `Resolver.targets`."""
         try:
             target = self.core.target(uri, listener)
             if target is not None:
                 return [target]
-            return await self.engine.resolver.targets(self.core, uri, listener)
+            return await self.engine.resolver.targets(self.core, uri, listener, self.dns_budget, key)
         except ParseError:
             self.error = Fault.BAD_URI
         except ResolutionError:
@@ -481,7 +492,7 @@ class Context:
 
     async def targets_at(self, host: str, port: int | None, protocol: str | None) -> list[Target]:
         """Targets of a host and port that the script names, as `targets_of`."""
-        return await self.targets_of(uri_at(host, port, protocol), self.listener_index)
+        return await self.targets_of(uri_at(host, port, protocol), self.listener_index, self.message.call_id)
 
     async def forward(
         self, host: str | None = None, port: int | None = None, protocol: str | None = None
@@ -490,7 +501,9 @@ class Context:
         if host is None:
             known = self.target
             targets = (
-                [known] if known is not None else await self.targets_of(self.next_hop, self.listener_index)
+                [known]
+                if known is not None
+                else await self.targets_of(self.next_hop, self.listener_index, self.message.call_id)
             )
         else:
             targets = await self.targets_at(host, port, protocol)

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sipyard.errors import ConfigError
 from sipyard.management.registry import RpcFault
 from sipyard.module import Drafts, Module, beside
+from sipyard.settings import DNS_SETTINGS
 from sipyard.site import Site
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 LIVE_SETTINGS: Final = frozenset(
     {
         *("debug", "alias", "check_via", "syn_branch", "sip_warning", "server_signature", "reply_to_via"),
-        *("use_dns_failover", "dns_try_ipv6", "exit_timeout", "message_deadline", "stall_limit"),
+        *("use_dns_failover", "exit_timeout", "message_deadline", "stall_limit"),
+        *DNS_SETTINGS,
     }
 )
 """Core parameters that a reload may change."""
@@ -140,7 +142,7 @@ def take_over(engine: Engine, site: Site, change: Change) -> None:
     if change.settings:
         site.settings.configure(engine.core)
         engine.debug = site.settings.debug
-        engine.resolver.try_ipv6 = site.settings.dns_try_ipv6
+        engine.resolver.settings = site.settings.dns()
         engine.tasks.limit = site.settings.message_deadline
     site.routes, site.remarks = change.site.routes, change.site.remarks
     engine.replace_routes(site.routes)

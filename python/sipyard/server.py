@@ -29,7 +29,6 @@ from sipyard.management.registry import RpcFault
 from sipyard.management.unix_socket import UnixSocket
 from sipyard.reload import Reloader
 from sipyard.settings import Listen, interface_addresses
-from sipyard.sip.resolver import Resolver
 from sipyard.site import Site
 from sipyard.watchdog import Watchdog
 
@@ -77,9 +76,7 @@ class Server:
         self.settings.debug += self.options.debug_more
         self._say = say
         self.endpoint = Endpoint(threads=self.options.threads)
-        resolver = Resolver()
-        resolver.try_ipv6 = self.settings.dns_try_ipv6
-        self.engine: Engine = site.engine(self.endpoint.core, resolver=resolver)
+        self.engine: Engine = site.engine(self.endpoint.core)
         self._stop: asyncio.Event | None = None
         self._reloads: set[asyncio.Task[None]] = set()
 

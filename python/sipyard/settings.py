@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipyard import __version__
 from sipyard.errors import ConfigError
+from sipyard.sip.dns_settings import DnsSettings
 
 if TYPE_CHECKING:
     from sipyard._native.core import Core, _Settings
@@ -110,7 +111,25 @@ class Settings:
     server_signature: bool = True
     reply_to_via: bool = False
     use_dns_failover: bool = True  # RFC 3263 §4.3; SER: off
+    use_dns_cache: bool = True
+    dns_cache_flags: int = 0
+    dns_cache_negative_ttl: int = 60
+    dns_cache_min_ttl: int = 0
+    dns_cache_max_ttl: int = 2**31 - 1
+    dns_cache_mem: int = 500  # KB
+    dns_cache_gc_interval: int = 120
     dns_try_ipv6: bool = True
+    dns_try_naptr: bool = False
+    dns_naptr_ignore_rfc: bool = True
+    dns_srv_lb: bool = True  # RFC 2782; SER: off
+    dns_udp_pref: int = 30
+    dns_tcp_pref: int = 20
+    dns_tls_pref: int = 10
+    dns_retr_time: int = -1
+    dns_retr_no: int = -1
+    dns_servers_no: int = -1
+    dns_use_search_list: int = -1
+    dns_deadline: int = 8  # not in SER
     use_dst_blacklist: bool = False
     dst_blacklist_expire: int = 60
     dst_blacklist_mem: int = 250
@@ -169,6 +188,28 @@ class Settings:
             "aliases": list(self.aliases()),
         }
 
+    def dns(self) -> DnsSettings:
+        """The part that the resolver decides by."""
+        return DnsSettings(
+            use_cache=self.use_dns_cache,
+            cache_flags=self.dns_cache_flags,
+            cache_negative_ttl=self.dns_cache_negative_ttl,
+            cache_min_ttl=self.dns_cache_min_ttl,
+            cache_max_ttl=self.dns_cache_max_ttl,
+            cache_memory=self.dns_cache_mem * 1024,
+            cache_gc_interval=self.dns_cache_gc_interval,
+            try_ipv6=self.dns_try_ipv6,
+            try_naptr=self.dns_try_naptr,
+            ignore_naptr_order=self.dns_naptr_ignore_rfc,
+            balances_srv=self.dns_srv_lb,
+            preferences={"udp": self.dns_udp_pref, "tcp": self.dns_tcp_pref, "tls": self.dns_tls_pref},
+            retry_time=self.dns_retr_time,
+            retries=self.dns_retr_no,
+            servers=self.dns_servers_no,
+            use_search_list=self.dns_use_search_list,
+            deadline=float(self.dns_deadline),
+        )
+
     def aliases(self) -> Iterable[tuple[str, int, str | None]]:
         """Names that count as ours: host, port (0: any), protocol (None: any)."""
         for text in self.alias:
@@ -198,3 +239,9 @@ class Settings:
         if self.debug <= 0:
             return levels.get(self.debug, logging.ERROR)
         return levels.get(self.debug, logging.INFO if self.debug == 3 else logging.DEBUG)
+
+
+DNS_SETTINGS: Final = tuple(
+    one.name for one in fields(Settings) if one.name.startswith(("dns_", "use_dns_cache"))
+)
+"""Core parameters that only the resolver reads."""

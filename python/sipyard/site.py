@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sipyard.arguments import Generation
 from sipyard.engine import Engine, Routes
 from sipyard.management.core_commands import CoreCommands
+from sipyard.management.dns_commands import DnsCommands
 from sipyard.management.provisioning_commands import ProvisioningCommands
 from sipyard.registry import Modules
 from sipyard.routes import load_routes
@@ -89,7 +90,9 @@ class Site:
             message_deadline=self.settings.message_deadline,
             **options,
         )
+        engine.resolver.settings = self.settings.dns()
         CoreCommands(engine).declare()
+        DnsCommands(engine).declare()
         if url := os.environ.get("SIPYARD_DB") or self.modules.database_url():
             ProvisioningCommands(lambda: Provisioning(engine.databases.get(url))).declare(engine.commands)
         return engine

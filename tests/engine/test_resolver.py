@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 
 from sipyard._native.core import Core, OfflineEndpoint
-from sipyard.sip.resolver import DnsLookup, ResolutionError, Resolver, Service
+from sipyard.sip.dns_records import Kind
+from sipyard.sip.resolver import Budget, Naptr, ResolutionError, Resolver, Service
 
 
 class Zone:
@@ -18,11 +20,18 @@ class Zone:
         self._addresses = addresses
         self.asked: list[str] = []
 
-    async def services(self, name: str) -> list[Service]:
+    async def naptrs(self, name: str, budget: Budget | None = None) -> list[Naptr]:
+        self.asked.append(name)
+        return []
+
+    def expect(self, questions: Iterable[tuple[str, Kind]]) -> None:
+        """Everything is known at once."""
+
+    async def services(self, name: str, budget: Budget | None = None) -> list[Service]:
         self.asked.append(name)
         return self._services.get(name, [])
 
-    async def addresses(self, name: str, ipv6: bool) -> list[str]:
+    async def addresses(self, name: str, ipv6: bool, budget: Budget | None = None) -> list[str]:
         self.asked.append(name)
         if name not in self._addresses:
             raise ResolutionError(name)
@@ -105,19 +114,3 @@ def test_localhost_is_never_asked(core: Core) -> None:
     zone = Zone({}, {})
     assert places(zone, core, "sip:bob@localhost:5070") == [("127.0.0.1", 5070)]
     assert zone.asked == []
-
-
-def test_one_question_for_all_who_wait() -> None:
-    """A server that cannot be reached is asked once, and not again at once."""
-
-    async def main() -> None:
-        lookup = DnsLookup(budget=0.2, nameservers=["127.0.0.1"])
-        lookup._system().port = 9
-        results = await asyncio.gather(
-            *(lookup.addresses("example.com", False) for _ in range(10)), return_exceptions=True
-        )
-        assert all(isinstance(result, ResolutionError) for result in results)
-        with pytest.raises(ResolutionError, match="moment ago"):
-            await lookup.addresses("example.com", False)
-
-    asyncio.run(main())

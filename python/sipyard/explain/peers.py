@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sipyard._native.core import Message, ParseError
-from sipyard.sip.resolver import Service
+from sipyard.sip.dns_records import Kind, Naptr, Service
+from sipyard.sip.lookup import Budget
 from sipyard.testing import Address, Network, Node
 from sipyard.testing.messages import reason_of, response_to
 
@@ -64,11 +65,18 @@ class Names:
         self.names: dict[str, str] = {ip: host for host, ip in known.items()}
         self._addresses = dict(known)
 
-    async def services(self, name: str) -> list[Service]:
+    async def naptrs(self, name: str, budget: Budget | None = None) -> list[Naptr]:
+        """Nobody has NAPTR records here."""
+        return []
+
+    async def services(self, name: str, budget: Budget | None = None) -> list[Service]:
         """Nobody has SRV records here."""
         return []
 
-    async def addresses(self, name: str, ipv6: bool) -> list[str]:
+    def expect(self, questions: Iterable[tuple[str, Kind]]) -> None:
+        """Everything is known already."""
+
+    async def addresses(self, name: str, ipv6: bool, budget: Budget | None = None) -> list[str]:
         """The address that was said, or one of 203.0.113.0/24 (RFC 5737)."""
         ip = self._addresses.get(name)
         if ip is None:

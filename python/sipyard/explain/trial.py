@@ -110,7 +110,7 @@ class _Trial:
         self.names = Names(hypothesis.names)
         first, *others = addresses
         self.server = SipServer(network, site, address=first, listen=others, name="server")
-        self.server.engine.resolver = Resolver(self.names, seed=1)
+        self.server.engine.resolver = Resolver(self.names, seed=1, settings=self.site.settings.dns())
         try:
             self.caller = Caller(network, "caller", hypothesis.source)
             network.attach(self.caller)

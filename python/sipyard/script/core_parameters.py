@@ -18,10 +18,9 @@ _MEMORY = "there is no shared memory pool; Python and the core use what they nee
 _TLS = "TLS is set by module tls"
 _TCP = "this build listens on UDP only"
 _OWN_FIFO = "the management server is a module in SER 2.0"
-_CACHE = "the resolver keeps answers for the time that their zone allows"
 _BLACKLIST = "an entry goes when it ends, without cleanings"
 _RECEIVED = "`received` is added by comparing addresses, as RFC 3261 §18.2.1 asks, without DNS"
-_RESOLVER = "the resolver keeps to the times and lists of its own configuration"
+_FULL_NAMES = "full names are asked for and answers to others are dropped in any case"
 _STUN = "STUN on the SIP port is answered by no module of this build"
 
 
@@ -56,27 +55,36 @@ PARAMETERS: Final[tuple[CoreParameter, ...]] = (
     _P("tls_port_no", "number", 5061, 5061, _B, "default TLS port", _TLS),
     _P("dns", "switch", 0, 0, _B, "look up the Via host before adding `received`", _RECEIVED),
     _P("rev_dns", "switch", 0, 0, _B, "the same by reverse lookup", _RECEIVED),
-    _P("dns_try_ipv6", "switch", 1, 1, _N, "AAAA after a failed A"),
-    _P("dns_retr_time", "number", -1, -1, _N, "resolver timeout in seconds, -1 the system's", _RESOLVER),
-    _P("dns_retr_no", "number", -1, -1, _N, "resolver retries, -1 the system's", _RESOLVER),
-    _P("dns_servers_no", "number", -1, -1, _N, "how many of resolv.conf's servers to ask", _RESOLVER),
-    _P("dns_use_search_list", "number", -1, -1, _N, "honour resolv.conf's search list", _RESOLVER),
-    _P("use_dns_cache", "switch", 1, 1, _N, "cache answers", _CACHE),
-    _P("use_dns_failover", "switch", 0, 0, _N, "try the next address when one fails"),
+    _P("dns_try_ipv6", "switch", 1, 1, _N, "AAAA as well as A"),
+    _P("dns_try_naptr", "switch", 0, 0, _N, "choose the transport by NAPTR (RFC 3263 §4.1)"),
+    _P("dns_naptr_ignore_rfc", "switch", 1, 1, _N, "dns_*_pref come before the order of NAPTR records"),
+    _P("dns_udp_pref", "number", 30, 30, _N, "preference of UDP by NAPTR; negative: never"),
+    _P("dns_tcp_pref", "number", 20, 20, _N, "preference of TCP by NAPTR; negative: never"),
+    _P("dns_tls_pref", "number", 10, 10, _N, "preference of TLS by NAPTR; negative: never"),
+    _P("dns_sctp_pref", "number", 20, 20, _N, "preference of SCTP by NAPTR", "there is no SCTP here"),
     _P(
-        "dns_cache_flags",
-        "number",
-        0,
-        0,
+        "dns_srv_lb",
+        "switch",
+        1,
+        1,
         _N,
-        "1 IPv4 only, 2 IPv6 only, 4 prefer IPv6",
-        "dns_try_ipv6 says whether AAAA is asked for",
+        "draw among SRV records by weight, else the heaviest first",
+        names=("dns_srv_loadbalancing",),
     ),
-    _P("dns_cache_negative_ttl", "number", 60, 60, _N, "seconds that a failure is remembered", _CACHE),
-    _P("dns_cache_min_ttl", "number", 0, 0, _N, "least seconds an answer is kept", _CACHE),
-    _P("dns_cache_max_ttl", "number", 2147483647, 2147483647, _N, "most seconds an answer is kept", _CACHE),
-    _P("dns_cache_mem", "number", 500, 500, _N, "KB of cache", _CACHE),
-    _P("dns_cache_gc_interval", "number", 120, 120, _N, "seconds between cleanings", _CACHE),
+    _P("dns_retr_time", "number", -1, -1, _N, "seconds a server has to answer, -1 the system's"),
+    _P("dns_retr_no", "number", -1, -1, _N, "how often each server is asked, -1 the system's"),
+    _P("dns_servers_no", "number", -1, -1, _N, "how many of resolv.conf's servers to ask, -1 all"),
+    _P("dns_use_search_list", "number", -1, -1, _N, "honour resolv.conf's search list; 0 not"),
+    _P("dns_search_full_match", "switch", 1, 1, _N, "check names found by the search list", _FULL_NAMES),
+    _P("dns_deadline", "number", 8, 8, _B, "seconds a message may wait for the DNS altogether (not in SER)"),
+    _P("use_dns_cache", "switch", 1, 1, _N, "cache answers; without it /etc/hosts comes first"),
+    _P("use_dns_failover", "switch", 0, 0, _N, "try the next address when one fails"),
+    _P("dns_cache_flags", "number", 0, 0, _N, "1 IPv4 only, 2 IPv6 only, 4 prefer IPv6"),
+    _P("dns_cache_negative_ttl", "number", 60, 60, _N, "most seconds that an absence is remembered"),
+    _P("dns_cache_min_ttl", "number", 0, 0, _N, "least seconds an answer is kept"),
+    _P("dns_cache_max_ttl", "number", 2147483647, 2147483647, _N, "most seconds an answer is kept"),
+    _P("dns_cache_mem", "number", 500, 500, _N, "KB of cache, 2 names each"),
+    _P("dns_cache_gc_interval", "number", 120, 120, _N, "seconds between cleanings"),
     _P("use_dst_blacklist", "switch", 0, 0, _N, "remember dead destinations"),
     _P("dst_blacklist_mem", "number", 250, 250, _N, "KB of blacklist, 16 entries each"),
     _P(

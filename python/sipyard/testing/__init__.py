@@ -30,6 +30,7 @@ from .dialog import Dialog
 from .flow_language import FlowSyntaxError
 from .link import Link
 from .messages import Request
+from .name_server import VirtualNameServer
 from .network import Network, StillWaiting
 from .node import Node
 from .recording import RouteRun
@@ -62,4 +63,5 @@ __all__ = [
     "Trace",
     "UserAgent",
     "VirtualLoop",
+    "VirtualNameServer",
 ]

@@ -17,6 +17,7 @@ from .node import Node
 from .trace import Address, Packet, Trace
 
 if TYPE_CHECKING:
+    from .name_server import VirtualNameServer
     from .server import Routing, SipServer
     from .user_agent import UserAgent
 
@@ -54,6 +55,8 @@ class Network:
         self.trace = Trace(self.timeline.now_us)
         #: Names that virtual hosts resolve: host name -> addresses in the order they are to be tried.
         self.names: dict[str, list[Address]] = {}
+        #: DNS servers, asked by every server that is started after the first of them.
+        self.name_servers: list[VirtualNameServer] = []
         self.nodes: dict[str, Node] = {}
         #: Who gets packets for addresses that nobody has, if anybody.
         self.elsewhere: Node | None = None
@@ -93,6 +96,16 @@ class Network:
 
         return UserAgent(self, name, self._address_for_phone() if address is None else address, **options)
 
+    def name_server(self, zone: str, *, address: str | Address = "10.0.0.53:53") -> VirtualNameServer:
+        """Start a DNS server; servers that are started from now on ask it (and not `names`). See
+        `VirtualNameServer` for the zone."""
+        from .name_server import VirtualNameServer  # few networks need one
+
+        name = f"dns{len(self.name_servers) + 1}"
+        made = VirtualNameServer(self, name, address, zone)
+        self.name_servers.append(made)
+        return made
+
     def attach(self, node: Node, *addresses: Address) -> None:
         """Put a node on the network, on its own address and any others. ValueError if a name or address is
         taken."""
@@ -118,6 +131,15 @@ class Network:
         for address in [address for address, holder in self._by_address.items() if holder is node]:
             del self._by_address[address]
             self._hosts_without_program.add(address.ip)
+
+    def has(self, address: Address) -> bool:
+        """Whether some node has this address."""
+        return address in self._by_address
+
+    def release(self, address: Address) -> None:
+        """Close one port of a node; its host stays."""
+        del self._by_address[address]
+        self._hosts_without_program.add(address.ip)
 
     def unplug(self, *nodes: Node) -> None:
         """Pull the cable: nothing reaches these nodes or leaves them, and nobody is told."""

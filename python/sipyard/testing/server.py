@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -14,11 +14,14 @@ from sipyard.registry import Modules
 from sipyard.reload import prepare, take_over
 from sipyard.routes import PythonRoutes
 from sipyard.settings import Settings
-from sipyard.sip.resolver import ResolutionError, Resolver, Service
+from sipyard.sip.dns_records import Kind, Naptr, ResolutionError, Service
+from sipyard.sip.lookup import Budget, DnsLookup, Lookup
+from sipyard.sip.resolver import Resolver
 from sipyard.site import Site
 
 from .clock import Timer
 from .databases import StandingDatabases
+from .name_server import NetworkExchange
 from .node import Node
 from .recording import Recording, RouteRun
 from .trace import Address
@@ -81,7 +84,7 @@ class SipServer(Node):
         if records:
             self._recording = Recording(self.site.routes)
             self.site = replace(self.site, routes=self._recording)
-        resolver = Resolver(NetworkLookup(network), seed=network.dice.getrandbits(32))
+        resolver = Resolver(self._lookup(), seed=network.dice.getrandbits(32))
         self.engine = self.site.engine(self.core, resolver=resolver)
         self.engine.databases = StandingDatabases(network.loop.selector)
         self.engine.wall = lambda: EPOCH + network.timeline.now
@@ -92,6 +95,13 @@ class SipServer(Node):
         network.complete(self.engine.start())
         if settings:
             self.core.configure(**settings)  # after the modules: what a test sets beats their parameters
+
+    def _lookup(self) -> Lookup:
+        """The network's DNS servers, or its table of names when it has none."""
+        if not self.network.name_servers:
+            return NetworkLookup(self.network)
+        exchange = NetworkExchange(self.network, self)
+        return DnsLookup(exchange=exchange, servers=exchange.servers)
 
     # --- what a test asks -----------------------------------------------------------------------------------
 
@@ -218,7 +228,14 @@ class NetworkLookup:
     def __init__(self, network: Network) -> None:
         self.network = network
 
-    async def services(self, name: str) -> list[Service]:
+    async def naptrs(self, name: str, budget: Budget | None = None) -> list[Naptr]:
+        """Nobody has NAPTR records here."""
+        return []
+
+    def expect(self, questions: Iterable[tuple[str, Kind]]) -> None:
+        """Everything is known already."""
+
+    async def services(self, name: str, budget: Budget | None = None) -> list[Service]:
         """SRV records: one for each address with a port of its own, in the order given."""
         service, _, rest = name.partition("._udp.")
         if service != "_sip":
@@ -228,7 +245,7 @@ class NetworkLookup:
             return []
         return [Service(number, 1, place.port, place.ip) for number, place in enumerate(places)]
 
-    async def addresses(self, name: str, ipv6: bool) -> list[str]:
+    async def addresses(self, name: str, ipv6: bool, budget: Budget | None = None) -> list[str]:
         """Addresses of one family. ResolutionError when the network knows no such name."""
         if name.replace(".", "").isdigit() or ":" in name:  # the target of a service above
             return [name] if (":" in name) == ipv6 else []

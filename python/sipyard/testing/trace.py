@@ -105,6 +105,8 @@ class Packet:
     @property
     def label(self) -> str:
         """What stands on the ladder's arrow: `INVITE` or `200 OK`."""
+        if 53 in (self.source_address.port, self.destination_address.port):
+            return "DNS"
         line = self.start_line
         return line.split(" ", 1)[0] if self.is_request else line[8:]
 

@@ -207,6 +207,7 @@ def _branch_context(msg: Context, uri: str | None, dst_uri: str | None, q: int) 
     branch.transaction, branch.flags = msg.transaction, msg.flags
     branch.is_settled = True
     branch.routes = msg.routes
+    branch._dns_budget = msg.dns_budget
     if msg.has_attributes:
         branch.attributes = msg.attributes
     return branch
