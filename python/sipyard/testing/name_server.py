@@ -89,7 +89,11 @@ class VirtualNameServer(Node):
             return
         limit = max(reply.request_payload, _SMALLEST)
         try:
-            datagrams = self.forge(reply) if self.forge is not None else [reply.to_wire(max_size=limit)]
+            datagrams = (
+                self.forge(reply)
+                if self.forge is not None
+                else [reply.to_wire(max_size=limit, want_shuffle=False)]
+            )
         except dns.exception.TooBig:
             cut = dns.message.make_response(dns.message.from_wire(data))
             cut.flags |= dns.flags.TC
@@ -168,7 +172,7 @@ class NetworkExchange:
             reply = node.answer(data)
             await asyncio.sleep(4 * link.latency + node.delay if reply is not None else seconds + 1)
         assert reply is not None  # else it took too long
-        return reply.to_wire(max_size=65535)
+        return reply.to_wire(max_size=65535, want_shuffle=False)
 
 
 class _Ports(Node):
