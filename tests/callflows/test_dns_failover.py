@@ -1,5 +1,5 @@
-"""RFC 3263 §4.3: along the hosts that SRV records name, a dead one costs one timeout, or none when its host says
-at once that nobody is there; never the call."""
+"""RFC 3263 §4.3: along the hosts that SRV records name, a dead one costs one timeout, or none when its host
+says at once that nobody is there; never the call."""
 
 from __future__ import annotations
 
