@@ -5,6 +5,7 @@ CARGO  ?= cargo
 CONFIG ?= examples/ser.cfg
 VAR    ?= var
 PORT   ?=
+DOMAIN ?= 127.0.0.1
 SECONDS_OF_FUZZ ?= 60
 
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -31,9 +32,10 @@ help: ## this list
 build: .venv/extension ## the environment in .venv and the Rust core, compiled into it
 	@echo "ready: $(BIN)/sipyard"
 
-run: build ## build, then serve examples/ser.cfg with a database in var/ (CONFIG=FILE, PORT=NUMBER for others)
+run: build ## build, then serve examples/ser.cfg with a database in var/ (CONFIG=FILE, PORT=NUMBER, DOMAIN=NAME)
 	@mkdir -p $(VAR)
-	@cd $(VAR) && exec $(CURDIR)/$(BIN)/sipyard run $(abspath $(CONFIG)) $(if $(PORT),--listen udp:127.0.0.1:$(PORT))
+	@cd $(VAR) && exec $(CURDIR)/$(BIN)/sipyard run $(abspath $(CONFIG)) \
+	  $(if $(filter examples/ser.cfg,$(CONFIG)),--domain $(DOMAIN)) $(if $(PORT),--listen udp:127.0.0.1:$(PORT))
 
 peers: ## the SIP programs that tests talk to (root on Debian; elsewhere says what is missing)
 	@tools/peers.sh

@@ -335,10 +335,16 @@ def _shown(listener: Listener) -> str:
     return f"{host}:{listener.port}{advertised}"
 
 
-def how_to_try(listener: Listener) -> str:
+def how_to_try(listener: Listener, *, has_passwords: bool) -> str:
     """What to do with a server that has just been started, for a person with a phone."""
     at = _shown(listener).partition(" ")[0]
     host = at.rpartition(":")[0]
+    if has_passwords:
+        return (
+            f"Try it: add two users, register a phone for each (domain and proxy {at}) and call\n"
+            f"from one to the other, or ask the server from another terminal:\n"
+            f"  sipsak -vv -s sip:{at}"
+        )
     return (
         f"Try it: register two phones (any user, domain {host}, proxy {at}) and call from one to the other,\n"
         f"or register alice and ask the server from another terminal:\n"

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from people import with_users
 from sipyard.script import check_file
 from sipyard.testing import Network, SipServer, UserAgent
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(EXAMPLES.rglob("*.cfg"))
-PROXIES = ["ser.cfg", "ser-0.9.cfg", "routes.py"]
+PROXIES = ["ser.cfg", "laboratory.cfg", "ser-0.9.cfg", "routes.py"]
 IP = "127.0.0.1:5060"
 
 
@@ -29,13 +30,11 @@ def test_it_is_good(script: Path) -> None:
 
 def registered(network: Network, name: str) -> tuple[SipServer, UserAgent, UserAgent]:
     """The example as a server, with Alice and Bob registered."""
-    routing: str | Path = EXAMPLES / name
-    if name == "ser.cfg":  # real threads have no place in virtual time
-        text = (EXAMPLES / name).read_text("utf-8")
-        assert "sqlite:///sipyard.db" in text
-        routing = text.replace("sqlite:///sipyard.db", "sqlite:///sipyard.db?threads=0")
-    server = network.server(routing, address=IP)
-    alice, bob = (network.user_agent(each, proxy=server) for each in ("alice", "bob"))
+    if name == "ser.cfg":
+        with_users("sqlite:///sipyard.db", "127.0.0.1", alice="wonderland", bob="zanzibar")
+    server = network.server(EXAMPLES / name, address=IP)
+    alice = network.user_agent("alice", proxy=server, password="wonderland")
+    bob = network.user_agent("bob", proxy=server, password="zanzibar")
     outcomes = [alice.register(), bob.register()]
     network.run(1)
     assert [each.status for each in outcomes] == [200, 200]
@@ -70,8 +69,10 @@ def test_a_call_that_is_given_up(network: Network, name: str) -> None:
 @pytest.mark.parametrize("name", PROXIES)
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "REGISTER", "MESSAGE"])
 def test_nothing_is_relayed_for_strangers(network: Network, name: str, method: str) -> None:
-    _, alice, _ = registered(network, name)
+    server, alice, _ = registered(network, name)
     victim = network.user_agent("victim", "198.51.100.9:5060")
+    if name == "ser.cfg":  # users who have proven who they are may call anybody
+        alice = network.user_agent("mallory", "198.51.100.66:5060", proxy=server, domain="198.51.100.66")
     outcome = alice.request(method, victim.contact)
     network.run(2)
     assert outcome.status == 403
@@ -79,7 +80,7 @@ def test_nothing_is_relayed_for_strangers(network: Network, name: str, method: s
     assert victim.calls == []
 
 
-@pytest.mark.parametrize("name", ["ser.cfg", "routes.py"])
+@pytest.mark.parametrize("name", ["laboratory.cfg", "routes.py"])
 def test_a_preloaded_route_is_no_way_around(network: Network, name: str) -> None:
     _, alice, _ = registered(network, name)
     victim = network.user_agent("victim", "198.51.100.9:5060")

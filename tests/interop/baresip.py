@@ -32,21 +32,25 @@ net_interface 127.0.0.1
 rtp_ports {rtp}-{rtp_end}
 """
 
-ACCOUNT = "<sip:{user}@127.0.0.1:{server}>;regint=60;auth_pass=none;answermode={answer}\n"
+ACCOUNT = "<sip:{user}@127.0.0.1:{server}>;regint=60;auth_pass={password};answermode={answer}\n"
 MODULES = "/usr/lib/baresip/modules"
 
 
 class Baresip:
     """One phone of `user` at the server on port `server`; answers calls when told to."""
 
-    def __init__(self, user: str, server: int, folder: Path, answer: str = "manual") -> None:
+    def __init__(
+        self, user: str, server: int, folder: Path, answer: str = "manual", password: str = "none"
+    ) -> None:
         self.user = user
         home = folder / f"baresip-{user}"
         home.mkdir()
         sip, control, rtp = free_ports(3)
         text = CONFIG.format(sip=sip, control=control, rtp=rtp, rtp_end=rtp + 10, modules=MODULES)
         (home / "config").write_text(text)
-        (home / "accounts").write_text(ACCOUNT.format(user=user, server=server, answer=answer))
+        (home / "accounts").write_text(
+            ACCOUNT.format(user=user, server=server, answer=answer, password=password)
+        )
         (home / "contacts").write_text("")
         self.log = home / "log"
         with self.log.open("wb") as log:

@@ -77,8 +77,8 @@ def phone(tmp_path: Path) -> Iterator[Callable[..., Baresip]]:
     """Starts a baresip phone."""
     started: list[Baresip] = []
 
-    def start(user: str, server: int) -> Baresip:
-        started.append(Baresip(user, server, tmp_path))
+    def start(user: str, server: int, **options: str) -> Baresip:
+        started.append(Baresip(user, server, tmp_path, **options))
         return started[-1]
 
     yield start

@@ -13,6 +13,8 @@ import pytest
 from interop.baresip import Baresip
 from interop.processes import ROOT, Exchange, free_port, lines_until, program, status
 
+PASSWORDS = {"alice": "wonderland", "bob": "zanzibar"}
+
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
@@ -37,7 +39,7 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 @pytest.mark.timeout(900)
 def test_two_phones(
-    served: tuple[subprocess.Popen[bytes], int], phone: Callable[[str, int], Baresip], tmp_path: Path
+    served: tuple[subprocess.Popen[bytes], int], phone: Callable[..., Baresip], tmp_path: Path
 ) -> None:
     process, port = served
     # In a clean checkout this compiles the core first.
@@ -45,7 +47,11 @@ def test_two_phones(
     assert any(re.search(rf"127\.0\.0\.1:{port}\b", line) for line in lines), lines
     with Exchange(port) as person:
         assert status(person.ask("OPTIONS", f"sip:127.0.0.1:{port}")) == 200
-    alice, bob = phone("alice", port), phone("bob", port)
+    add = next(line.partition(":  ")[2].split() for line in lines if "user add" in line)
+    for name, password in PASSWORDS.items():
+        command = [*add[:-1], f"{name}@127.0.0.1", "--password-file", "-"]
+        subprocess.run(command, cwd=ROOT, input=password.encode(), check=True)
+    alice, bob = (phone(name, port, password=password) for name, password in PASSWORDS.items())
     alice.registered()
     bob.registered()
     alice.tell("dial", f"sip:bob@127.0.0.1:{port}")
@@ -56,3 +62,5 @@ def test_two_phones(
     alice.tell("hangup")
     bob.wait_for("CALL_CLOSED")
     assert list(tmp_path.glob("*.db")), "the database is in its folder"
+    mallory = phone("mallory", port, password="guess")
+    mallory.wait_for("REGISTER_FAIL")

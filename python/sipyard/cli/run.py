@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("-E", "--stderr/--syslog", default=True, show_default=True, help="Where to log.")
 @click.option("--ser", type=click.Choice(GENERATIONS), help="Read FILE as this generation of SER.")
 @click.option("--ctl", metavar="PATH", help='Socket for `sipyard ctl` instead of the script\'s; "": none.')
+@click.option("--domain", metavar="NAME", help="Have this domain, and the tables, in the script's database.")
 @click.option("--pid-file", type=click.Path(path_type=Path), help="Write the process id here.")
 def run(
     file: Path,
@@ -38,6 +39,7 @@ def run(
     stderr: bool,
     ser: str | None,
     ctl: str | None,
+    domain: str | None,
     pid_file: Path | None,
 ) -> None:
     """Serve FILE, a SER script or a routes file in Python, until TERM or Ctrl-C."""
@@ -46,12 +48,13 @@ def run(
 
     try:
         site = Site.load(file, generation_of(ser))
+        notes = [] if domain is None else _have_domain(site, domain)
         server = Server(site, Options(listen, threads, debug, stderr, ctl), click.echo)
         if pid_file is not None:
             import os
 
             pid_file.write_text(f"{os.getpid()}\n", "ascii")
-        server.run(partial(_announce, file, site))
+        server.run(partial(_announce, file, site, notes))
     except ConfigError as error:
         complain(error)
         sys.exit(1)
@@ -60,14 +63,23 @@ def run(
             pid_file.unlink(missing_ok=True)
 
 
-def _announce(file: Path, site: Site, listeners: Sequence[Listener]) -> None:
+def _have_domain(site: Site, domain: str) -> list[str]:
+    from sipyard.cli.first_start import have_domain  # SQLAlchemy and Alembic, which serving needs not
+
+    url = site.modules.database_url()
+    if not url:
+        raise ConfigError("--domain: the script sets no db_url")
+    return list(have_domain(url, domain))
+
+
+def _announce(file: Path, site: Site, notes: Sequence[str], listeners: Sequence[Listener]) -> None:
     """What is served where, what of the script has no meaning here, and how to try it."""
     from sipyard.server import how_to_try
 
     click.echo(f"Sipyard {__version__} serves {file}")
-    for remark in site.remarks:
+    for remark in (*notes, *site.remarks):
         click.echo(f"  {remark}")
     for listener in listeners:
         click.echo(f"  listening on {listener.uri} ({listener.protocol}, {listener.ip}:{listener.port})")
-    click.echo(how_to_try(listeners[0]))
+    click.echo(how_to_try(listeners[0], has_passwords="auth_db" in site.modules))
     click.echo("Ctrl-C stops it.")

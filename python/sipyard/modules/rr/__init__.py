@@ -100,7 +100,12 @@ class RecordRouting(Module):
     cookie_filter: Parameter[CookieFilter] = Parameter(
         CookieFilter, "", "Names of attributes that a cookie may carry (regular expression); none by default."
     )
-    cookie_secret = Parameter(str, "", "Keys the cookie: what does not carry our mark is ignored.")
+    cookie_secret = Parameter(
+        str,
+        "",
+        "Keys the cookie: what does not carry our mark is ignored. Empty: a random one, so that calls from "
+        "before a restart have none.",
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +122,7 @@ class RecordRouting(Module):
     async def start(self, engine: Engine) -> None:
         """Fix what the parameters say."""
         self._engine = engine
-        self._jar = CookieJar(self.cookie_secret)
+        self._jar = CookieJar(self.cookie_secret or engine.random_bytes(32).hex())
         self.parameters_changed(engine)
 
     def parameters_changed(self, engine: Engine) -> None:

@@ -15,24 +15,35 @@ DOMAIN = "example.org"
 PASSWORD = "zanzibar"
 
 
-def provision(
-    database: TestDatabase, more: Callable[[Provisioning], Awaitable[object]] | None = None
+def with_users(
+    url: str,
+    domain: str,
+    more: Callable[[Provisioning], Awaitable[object]] | None = None,
+    **passwords: str,
 ) -> None:
-    """SER 2.0's tables with bob@example.org, and what `more` adds."""
+    """SER 2.0's tables with a domain and its users, as `sipyard domain add` and `user add` make them."""
 
     async def all_of_it() -> None:
-        await upgrade(DatabaseUrl.parse(database.url), "2.0")
-        store = open_database(database.url)
+        await upgrade(DatabaseUrl.parse(url), "2.0")
+        store = open_database(url)
         try:
             people = Provisioning(store)
-            await people.add_domain(DOMAIN)
-            await people.add_user(f"bob@{DOMAIN}", PASSWORD)
+            await people.add_domain(domain)
+            for name, password in passwords.items():
+                await people.add_user(f"{name}@{domain}", password)
             if more is not None:
                 await more(people)
         finally:
             await store.close()
 
     asyncio.run(all_of_it())
+
+
+def provision(
+    database: TestDatabase, more: Callable[[Provisioning], Awaitable[object]] | None = None
+) -> None:
+    """SER 2.0's tables with bob@example.org, and what `more` adds."""
+    with_users(database.url, DOMAIN, more, bob=PASSWORD)
 
 
 def provision_0_9(database: TestDatabase, *statements: str) -> None:
