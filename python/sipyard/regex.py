@@ -21,6 +21,11 @@ from sipyard.arguments import ArgumentError, Loading
 SHORT = 200
 """Longest text, in characters, given to CPython's engine for a pattern with one unbounded repetition."""
 
+MEMORY = 8 << 20
+"""Bytes that a pattern of a script may take when it is compiled."""
+MEMORY_OF_STRANGERS = 64 << 10
+"""The same for a pattern off the wire: it is compiled within 2 ms, and one of some lines' length fits."""
+
 _CLASSES = {
     "alpha": "a-zA-Z",
     "digit": "0-9",
@@ -178,15 +183,18 @@ class Regex:
     __slots__ = ("_linear", "_linear_match", "_quick", "_quick_any_length", "groups", "pattern")
     says = "a regular expression"
 
-    def __init__(self, pattern: str, *, ignore_case: bool = True, by_line: bool = False) -> None:
-        """`by_line` is REG_NEWLINE: ^ and $ match at each line and . stops there.
+    def __init__(
+        self, pattern: str, *, ignore_case: bool = True, by_line: bool = False, memory: int = MEMORY
+    ) -> None:
+        """`by_line` is REG_NEWLINE: ^ and $ match at each line and . stops there. `memory`: bytes that the
+        compiled pattern may take.
 
         :raises ArgumentError: not a regular expression."""
         translation = _Translation(pattern, by_line)
         text = translation.run()
         self.pattern = pattern
         self.groups = translation.groups
-        self._linear = _linear(text, pattern, ignore_case, by_line)
+        self._linear = _linear(text, pattern, ignore_case, by_line, memory)
         self._quick: Callable[[str], object] | None = None
         self._quick_any_length = translation.unbounded == 0
         if translation.is_simple and translation.unbounded <= 1:
@@ -218,13 +226,14 @@ class Regex:
         return f"Regex({self.pattern!r})"
 
 
-def _linear(text: str, pattern: str, ignore_case: bool, by_line: bool) -> Any:
+def _linear(text: str, pattern: str, ignore_case: bool, by_line: bool, memory: int) -> Any:
     options = re2.Options()
     options.longest_match = True
     options.dot_nl = not by_line
     options.case_sensitive = not ignore_case
     options.encoding = re2.Options.Encoding.LATIN1
     options.log_errors = False
+    options.max_mem = memory
     try:
         prefix = "(?m)" if by_line else ""
         return re2.compile((prefix + text).encode("utf-8", "surrogateescape"), options)
@@ -241,7 +250,7 @@ class Substitution:
     __slots__ = ("everywhere", "regex", "replacement")
     says = "a substitution /pattern/replacement/flags"
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, memory: int = MEMORY) -> None:
         delimiter = text[:1]
         parts = _split(text, delimiter) if delimiter and not delimiter.isalnum() and delimiter != "\\" else []
         if len(parts) != 3:
@@ -249,7 +258,7 @@ class Substitution:
         pattern, replacement, flags = parts
         if set(flags) - {"i", "g"}:
             raise ArgumentError(f'"{text}": flags of a substitution are i and g, not "{flags}"')
-        self.regex = Regex(pattern, ignore_case="i" in flags, by_line=True)
+        self.regex = Regex(pattern, ignore_case="i" in flags, by_line=True, memory=memory)
         self.everywhere = "g" in flags
         self.replacement = _replacement(replacement, self.regex.groups)
 
