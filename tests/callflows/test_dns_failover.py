@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from sipyard.testing import Call, Network, SipServer, UserAgent
+from sipyard.testing import Network, OutgoingCall, SipServer, UserAgent
 
 ZONE = """
 _sip._udp.pbx.com. SRV 10 1 5060 one.pbx.com.
@@ -39,7 +39,7 @@ def phone(network: Network, name: str, address: str) -> UserAgent:
     return made
 
 
-def waited(network: Network, call: Call) -> float:
+def waited(network: Network, call: OutgoingCall) -> float:
     """Seconds until the call was answered, or refused."""
     begun = network.now
     network.run_until(lambda: call.status >= 200, within=60)
