@@ -17,7 +17,7 @@ import dns.exception
 import dns.name
 import dns.wire
 
-MAX_RECORDS: Final = 256
+MAX_RECORDS: Final = 100
 """Records of an answer that are read."""
 MAX_ALIASES: Final = 8
 """CNAME records that one question follows."""
@@ -29,6 +29,8 @@ KINDS: Final[dict[Kind, int]] = {"A": 1, "AAAA": 28, "SRV": 33, "NAPTR": 35}
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 RCODES: Final = ("no error", "format error", "server failure", "no such name", "not implemented", "refused")
 _CNAME, _SOA, _OPT, _IN = 5, 6, 41, 1
+_ASKED_NAME: Final = b"\xc0\x0c"
+"""A pointer to the name in the question, which stands right after the head of 12 bytes (RFC 1035 §4.1.4)."""
 _IS_REPLY, _OPCODE, _IS_TRUNCATED, _WANT_RECURSION = 0x8000, 0x7800, 0x0200, 0x0100
 
 
@@ -129,7 +131,7 @@ class Question:
         return self._answer(parser, rcode, answers, authorities)
 
     def _answer(self, parser: dns.wire.Parser, rcode: int, answers: int, authorities: int) -> Reply:
-        wanted, found = KINDS[self.kind], _Found({}, {})
+        wanted, found = KINDS[self.kind], _Found(self.name, {}, {})
         for _ in range(min(answers, MAX_RECORDS)):
             found.take(parser, wanted)
         name, ttl, seen = self.name, 2**31 - 1, 0
@@ -150,11 +152,16 @@ class Question:
 class _Found:
     """Records and aliases of an answer section, by owner, each with its TTL."""
 
+    asked: dns.name.Name
     records: dict[dns.name.Name, list[tuple[Record, int]]]
     aliases: dict[dns.name.Name, tuple[dns.name.Name, int]]
 
     def take(self, parser: dns.wire.Parser, wanted: int) -> None:
-        owner = dns.name.from_wire_parser(parser)
+        if parser.wire[parser.current : parser.current + 2] == _ASKED_NAME:
+            parser.get_bytes(2)
+            owner = self.asked
+        else:
+            owner = dns.name.from_wire_parser(parser)
         kind, group, ttl, length = parser.get_struct("!HHIH")
         ttl = ttl if ttl < 2**31 else 0  # RFC 2181 §8
         with parser.restrict_to(length):
