@@ -28,10 +28,11 @@ from sipyard.registry import Modules
 from sipyard.sip.resolver import Resolver
 from sipyard.stepping import Waiting, pause, rest_of, suspended_on
 from sipyard.storage import Databases
+from sipyard.transaction_state import TransactionState
 
 if TYPE_CHECKING:
     from sipyard._native.core import _Event as Event
-    from sipyard.attributes import Attribute, Attributes
+    from sipyard.attributes import Attribute
 
 Route = Callable[[Context], Coroutine[Any, Any, int]]
 Finish = Callable[[Context, int], None]
@@ -55,56 +56,6 @@ class Routes(Protocol):
     def onreply_named(self) -> Mapping[str, Route]: ...
     @property
     def branch(self) -> Mapping[str, Route]: ...
-
-
-class TransactionState:
-    """What later routes of one transaction start from."""
-
-    __slots__ = (
-        "attributes",
-        "dst_uri",
-        "flags",
-        "message",
-        "notes",
-        "on_ended",
-        "on_failure",
-        "on_reply",
-        "routes",
-        "transaction",
-        "uri",
-        "verified",
-    )
-
-    def __init__(self, transaction: Transaction, msg: Context) -> None:
-        self.transaction = transaction
-        # What began under one version of the script ends under it (`Engine.replace_routes`).
-        self.routes = msg.routes
-        self.on_failure: str | None = None
-        self.on_reply: str | None = None
-        self.on_ended: list[Callable[[TransactionState, int], None]] = []
-        # The copy that failure routes get: the Request-URI after lookup, edits made until now (semantics §6).
-        self.message = msg.message.copy()
-        self.uri = msg.uri
-        self.dst_uri = msg.dst_uri
-        self.keep(msg)
-
-    def keep(self, msg: Context) -> None:
-        """Attributes, flags and notes as a route leaves them."""
-        self.flags = msg.flags
-        self.attributes: Attributes | None = msg.attributes if msg.has_attributes else None
-        self.notes = msg._notes
-        self.verified = msg.verified
-
-    def restore(self, msg: Context) -> None:
-        """Put into a new route's context what earlier ones left."""
-        msg.routes = self.routes
-        msg.transaction = self.transaction
-        msg.flags = self.flags
-        msg._attributes = self.attributes
-        msg._notes = self.notes
-        msg.verified = self.verified
-        msg.on_failure, msg.on_reply = self.on_failure, self.on_reply
-        msg.is_settled = True
 
 
 _REQUEST: Final = native.REQUEST
@@ -177,6 +128,7 @@ class Engine:
         self._handlers: dict[int, Callable[[Event], None]] = {
             native.REPLY: self._on_reply,
             native.FAILURE: self._on_failure,
+            native.FINAL: self._on_final,
             native.ENDED: self._on_ended,
             native.STRAY_REPLY: self._on_stray_reply,
             native.CLIENT_REPLY: self.clients.on_reply,
@@ -275,7 +227,7 @@ class Engine:
 
     def _on_reply(self, event: Event) -> None:
         """A reply on an armed transaction: unnamed onreply_route, then the named one, then on its way."""
-        _, message, transaction, token, _ = event
+        _, message, transaction, token, branch = event
         if message is None or not isinstance(transaction, Transaction):
             return
         state = self.states.get(transaction.id)
@@ -285,6 +237,7 @@ class Engine:
         msg.is_settled = True
         if state is not None:
             state.restore(msg)
+            state.branch = branch
         self._run(msg, self._reply_routes(msg, state, token), _nothing)
 
     async def _reply_routes(self, msg: Context, state: TransactionState | None, token: int) -> int:
@@ -295,6 +248,8 @@ class Engine:
             named = msg.routes.onreply_named.get(state.on_reply or "") if state is not None else None
             if forward and named is not None:
                 await named(msg)
+            if forward and state is not None:
+                await state.tell_of_reply(msg.message)
         finally:
             if state is not None:
                 state.keep(msg)
@@ -302,6 +257,14 @@ class Engine:
                 edited = msg.message if msg.message.is_edited else None
                 transaction.resume_reply(token, forward, edited)
         return 1
+
+    def _on_final(self, event: Event) -> None:
+        """A final answer is on its way to the caller."""
+        _, message, transaction, status, _ = event
+        if isinstance(transaction, Transaction):
+            state = self.states.get(transaction.id)
+            if state is not None:
+                state.tell_of_final(status, message)
 
     def _on_failure(self, event: Event) -> None:
         """All branches failed: run the failure route on a fresh copy of the stored request (semantics §6)."""
@@ -461,9 +424,22 @@ class Engine:
             state.keep(msg)
         state.on_failure = msg.on_failure
         state.on_reply = msg.on_reply
-        has_reply = bool(state.on_reply) or state.routes.onreply is not None
-        transaction.arm(reply=has_reply, failure=bool(state.on_failure), ended=True)
+        self._arm(state)
         return state
+
+    def watch_answers(self, state: TransactionState, *, holds: bool) -> None:
+        """Have the core tell of what `before_final` and `before_provisional` of a transaction want to know.
+
+        :param holds: a 2xx waits for those who are told.
+        """
+        state.holds_success = state.holds_success or holds
+        self._arm(state)
+
+    def _arm(self, state: TransactionState) -> None:
+        wants_replies = state.holds_success or bool(state.before_provisional)
+        has_reply = bool(state.on_reply) or state.routes.onreply is not None or wants_replies
+        is_watched = bool(state.before_final)
+        state.transaction.arm(reply=has_reply, failure=bool(state.on_failure), final=is_watched, ended=True)
 
     async def allowed_targets(self, msg: Context, targets: list[Target]) -> list[Target]:
         """Those targets that onsend_route lets pass; it runs once for each (semantics §12: a refused one

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, String, bindparam, column, select, table
 from sqlalchemy.types import TypeEngine
 
 from sipyard.storage.statement import Statement
 
-Column = tuple[str, type[TypeEngine[str]] | type[TypeEngine[int]]]
+Column = tuple[str, type[TypeEngine[Any]]]
 
 
 def text(name: str) -> Column:
