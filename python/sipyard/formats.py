@@ -167,6 +167,11 @@ class Format:
         """A text without codes; a percent sign is one."""
         return cls(text, (text,))
 
+    @property
+    def parts(self) -> tuple[str | Reader, ...]:
+        """What it is made of: texts of the script, and readers of what the message decides."""
+        return self._parts
+
     def text(self, msg: Context, clean: Callable[[str], str] | None = None) -> str:
         """The text for a message; `clean` is given every value that the message decided, not what the script
         wrote itself."""

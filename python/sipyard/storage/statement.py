@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, text
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -137,4 +137,30 @@ class Statement:
             tuple((index, convert) for index, convert in readers if convert is not None),
             is_select,
             bool(columns),
+        )
+
+
+class WrittenStatement(Statement):
+    """A statement that a person wrote as text, with `:name` where values go; its rows are as the driver has
+    them.
+
+    :param sql: one statement; a colon that is none of these is written `\\:`.
+    """
+
+    __slots__ = ("_returns_rows",)
+
+    def __init__(self, sql: str, *names: str) -> None:
+        super().__init__(text(sql), *names)
+        self._returns_rows = sql.lstrip()[:6].lower() in ("select", "with") or " returning " in sql.lower()
+
+    def _compile(self, kind: str) -> Compiled:
+        compiled = self.element.compile(dialect=dialect_of(kind))  # type: ignore[attr-defined]  # a text clause
+        places = [self.names.index(name) for name in compiled.positiontup or ()]
+        is_read = self._returns_rows and " returning " not in str(compiled).lower()
+        return Compiled(
+            str(compiled),
+            tuple(Bound(place, None, None) for place in places),
+            (),
+            is_read,
+            self._returns_rows,
         )
