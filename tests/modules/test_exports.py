@@ -15,10 +15,6 @@ MISSING: dict[str, str] = {
     # RADIUS and Diameter
     "acc": "acc_rad_request acc_diam_request radius_config radius_flag radius_missed_flag service_type "
     "diameter_flag diameter_missed_flag diameter_client_host diameter_client_port",
-    # the functions on databases
-    "avpops": "avp_db_load avp_db_store avp_db_delete avp_url avp_table use_domain uuid_column "
-    "attribute_column uid_column name_column value_column type_column username_column domain_column "
-    "db_scheme",
     # the relay of media
     "nathelper": "force_rtp_proxy unforce_rtp_proxy rtpproxy_sock rtpproxy_disable rtpproxy_disable_tout "
     "rtpproxy_retr rtpproxy_tout",

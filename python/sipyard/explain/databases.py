@@ -22,7 +22,7 @@ def copy_databases(modules: Modules, folder: Path) -> list[str]:
     notes: list[str] = []
     for module in modules:
         for name in sorted({each.name for each in module.parameters.values()}):
-            if not name.endswith("db_url"):
+            if not name.endswith(("db_url", "avp_url")) or not getattr(module, name):
                 continue
             url = str(getattr(module, name))
             if url not in copies:
