@@ -116,6 +116,7 @@ class Settings:
     dns_cache_negative_ttl: int = 60
     dns_cache_min_ttl: int = 0
     dns_cache_max_ttl: int = 2**31 - 1
+    dns_cache_stale: int = 3600  # not in SER
     dns_cache_mem: int = 500  # KB
     dns_cache_gc_interval: int = 120
     dns_try_ipv6: bool = True
@@ -196,6 +197,7 @@ class Settings:
             cache_negative_ttl=self.dns_cache_negative_ttl,
             cache_min_ttl=self.dns_cache_min_ttl,
             cache_max_ttl=self.dns_cache_max_ttl,
+            cache_stale=self.dns_cache_stale,
             cache_memory=self.dns_cache_mem * 1024,
             cache_gc_interval=self.dns_cache_gc_interval,
             try_ipv6=self.dns_try_ipv6,

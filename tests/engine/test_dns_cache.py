@@ -61,6 +61,83 @@ def test_what_there_is_not_is_known_for_a_while(
     assert len(dns_server.questions) - before == asked
 
 
+OLD, NEW = ["192.0.2.1:5060"], ["192.0.2.2:5060"]
+
+
+def test_calls_go_on_through_an_outage(network: Network) -> None:
+    """RFC 8767: what was true serves for an hour while nobody says what is; then what is new."""
+    server, dns_server = started(network, zone="peer.com. 60 A 192.0.2.1\n")
+    assert resolved(server, "sip:peer.com") == OLD
+    network.run(100)
+    dns_server.is_silent = True
+    begun = network.now
+    assert resolved(server, "sip:peer.com") == OLD
+    assert round(network.now - begun, 3) == 3.6  # 1.8 s for SRV and for A
+    begun = network.now
+    assert resolved(server, "sip:peer.com") == OLD
+    assert network.now == begun
+    assert server.rpc("dns.lookup", "A", "peer.com")["stale"]
+    network.run(3000)
+    assert resolved(server, "sip:peer.com") == OLD
+
+    dns_server.is_silent = False
+    dns_server.clear()
+    dns_server.add("peer.com. 60 A 192.0.2.2")
+    network.run(40)
+    assert resolved(server, "sip:peer.com") == NEW
+    assert not server.rpc("dns.lookup", "A", "peer.com")["stale"]
+
+
+@pytest.mark.parametrize(("parameters", "later"), [("", 3700), ("dns_cache_stale=0\n", 70)])
+def test_an_old_answer_serves_only_so_long(network: Network, parameters: str, later: float) -> None:
+    server, dns_server = started(network, parameters, "peer.com. 60 A 192.0.2.1\n")
+    assert resolved(server, "sip:peer.com:5060") == OLD
+    dns_server.is_silent = True
+    network.run(later)
+    with pytest.raises(RpcFault):
+        resolved(server, "sip:peer.com:5060")
+
+
+def test_a_name_that_is_gone_is_gone(network: Network) -> None:
+    """An old answer does not beat a new one that says no."""
+    server, dns_server = started(network, zone="peer.com. 60 A 192.0.2.1\n")
+    assert resolved(server, "sip:peer.com:5060") == OLD
+    network.run(61)
+    dns_server.clear()
+    with pytest.raises(RpcFault, match="has no address"):
+        resolved(server, "sip:peer.com:5060")
+
+
+def test_a_reload_changes_the_settings(network: Network) -> None:
+    script = '#!SER 2.0\n%s\nloadmodule "sl"\nroute { drop; }\n'
+    dns_server = network.name_server("n.com. 300 A 192.0.2.1\nn.com. 300 AAAA 2001:db8::1\n")
+    server = network.server(script % "")
+    assert resolved(server, "sip:n.com:5060") == OLD
+    assert server.reload(script % "dns_cache_max_ttl=10\ndns_try_naptr=yes") == [
+        "dns_cache_max_ttl",
+        "dns_try_naptr",
+    ]
+    server.rpc("dns.delete_all")
+    assert resolved(server, "sip:n.com") == OLD
+    assert "NAPTR n.com" in dns_server.questions
+    assert server.rpc("dns.lookup", "A", "n.com")["expires"] == 10
+
+
+def test_an_address_in_a_condition(network: Network) -> None:
+    """`src_ip == "name"` asks for the name's addresses, without SRV."""
+    dns_server = network.name_server("gw.com. A 192.0.2.9\n_sip._udp.gw.com. SRV 1 1 5060 other.com.\n")
+    server = network.server(
+        '#!SER 2.0\nloadmodule "sl"\n'
+        'route { if (src_ip == "gw.com") sl_reply("200", "OK"); else sl_reply("403", "No"); }\n'
+    )
+    for ip, status in (("192.0.2.9", 200), ("192.0.2.8", 403)):
+        phone = network.user_agent(f"phone{status}", f"{ip}:5060", proxy=server)
+        outcome = phone.request("OPTIONS", "sip:10.0.0.1")
+        network.run(1)
+        assert outcome.status == status
+    assert dns_server.questions == ["A gw.com"]
+
+
 def test_the_cache_has_a_bound_and_the_least_used_go(network: Network) -> None:
     zone = "".join(f"n{number}.com. A 192.0.2.1\n" for number in range(50))
     server, dns_server = started(network, "dns_cache_mem=6", zone)

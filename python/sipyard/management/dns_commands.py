@@ -99,6 +99,7 @@ class DnsCommands:
                 "type": kind,
                 "expires": round(entry.until - now),
                 "failure": entry.failure,
+                "stale": entry.is_stale,
                 "records": [
                     record if isinstance(record, str) else record._asdict() for record in entry.records
                 ],

@@ -16,6 +16,7 @@ from sipyard.attributes import ALL_VALUES, Attribute, Name, Value
 from sipyard.errors import ScriptError
 from sipyard.recipes import remembered
 from sipyard.regex import Regex
+from sipyard.sip.resolver import ResolutionError
 
 if TYPE_CHECKING:
     from sipyard.context import Context
@@ -340,11 +341,11 @@ def network(text: str) -> Callable[[str], bool]:
 
 
 async def is_host(msg: Context, ip: str, name: str) -> bool:
-    """Whether a name resolves to an address now; failing to resolve is not an error of the message."""
-    error = msg.error
-    targets = await msg.targets_at(name, None, None)
-    msg.error = error
-    return any(target.ip == ip for target in targets)
+    """Whether a name has an address now; failing to resolve is not an error of the message."""
+    try:
+        return ip in await msg.engine.resolver.addresses(name, ":" in ip, msg.dns_budget)
+    except ResolutionError:
+        return False
 
 
 def sending_ip(msg: Context) -> str:

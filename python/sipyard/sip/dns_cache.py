@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sipyard.sip.dns_records import Kind, Record
@@ -12,6 +12,7 @@ from sipyard.sip.dns_records import Kind, Record
 if TYPE_CHECKING:
     from sipyard.sip.dns_settings import DnsSettings
 
+STALE_TTL: Final = 30
 ENTRY_BYTES: Final = 400
 RECORD_BYTES: Final = 200
 FAILURE_TTL: Final = 5
@@ -23,16 +24,24 @@ class Entry:
     """An answer. No records and no `failure`: there are none. `failure`: nobody could say, and why.
 
     :ivar until: moment of the loop's clock until which it holds.
+    :ivar serves_until: until when its records serve all the same as long as nobody gives newer ones.
+    :ivar is_stale: it holds no longer and serves all the same.
     """
 
     records: tuple[Record, ...]
     until: float
     failure: str = ""
+    serves_until: float = 0.0
+    is_stale: bool = False
 
     @property
     def size(self) -> int:
         """Bytes that it takes, about."""
         return ENTRY_BYTES + RECORD_BYTES * len(self.records) + len(self.failure)
+
+    def renewed(self, now: float) -> Entry:
+        """The same to be used for another moment, although it holds no longer (RFC 8767 §4: 30 seconds)."""
+        return replace(self, until=min(now + STALE_TTL, self.serves_until), is_stale=True)
 
 
 class DnsCache:
@@ -53,10 +62,16 @@ class DnsCache:
         if entry is None:
             return None
         if entry.until <= now:
-            self._drop(key)
+            if entry.serves_until <= now:
+                self._drop(key)
             return None
         self._entries.move_to_end(key)
         return entry
+
+    def stale(self, name: str, kind: Kind, now: float) -> Entry | None:
+        """What was known and serves while nobody answers."""
+        entry = self._entries.get((name, kind))
+        return entry if entry is not None and entry.serves_until > now else None
 
     def put(self, name: str, kind: Kind, entry: Entry, settings: DnsSettings, now: float) -> None:
         """Keep an answer, unless it has no time to live or there is no room for it at all."""
@@ -75,7 +90,9 @@ class DnsCache:
     def sweep(self, now: float) -> None:
         """Drop what holds no longer."""
         self._swept_at = now
-        for key in [key for key, entry in self._entries.items() if entry.until <= now]:
+        for key in [
+            key for key, entry in self._entries.items() if entry.until <= now and entry.serves_until <= now
+        ]:
             self._drop(key)
 
     def forget(self, name: str = "") -> int:

@@ -20,6 +20,8 @@ class DnsSettings:
     cache_negative_ttl: int = 60
     cache_min_ttl: int = 0
     cache_max_ttl: int = 2**31 - 1
+    cache_stale: int = 3600
+    """How long after its end an answer still serves while nobody gives a newer one (RFC 8767)."""
     cache_memory: int = 500 * 1024
     """Bytes."""
     cache_gc_interval: int = 120

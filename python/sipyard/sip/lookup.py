@@ -27,6 +27,8 @@ from sipyard.sip.dns_settings import DnsSettings
 
 MAX_ASKED: Final = 500
 """Questions under way at once; more are refused, so that a flood of odd names stays cheap."""
+STALE_PATIENCE: Final = 1.8
+"""Seconds that a message waits for a newer answer when there is an old one (RFC 8767 §5)."""
 _log = logging.getLogger("sipyard.resolver")
 
 
@@ -96,6 +98,8 @@ class DnsLookup:
 
     def expect(self, questions: Iterable[tuple[str, Kind]]) -> None:
         """See `Lookup`."""
+        if not self.settings.use_cache:
+            return  # what is found out now could not be kept until it is asked for
         now = asyncio.get_running_loop().time()
         for name, kind in questions:
             if self._known(name, kind, now) is None and len(self._asked) < MAX_ASKED:
@@ -119,10 +123,23 @@ class DnsLookup:
                     raise ResolutionError(f"{name} {kind}: too many questions under way")
                 task = self._begin(name.lower(), kind)
             budget = Budget(self.settings.deadline) if budget is None else budget
-            entry = await _in_time(task, budget, f"{name} {kind}")
+            entry = await self._awaited(task, name.lower(), kind, budget)
         if entry.failure:
             raise ResolutionError(entry.failure)
         return list(entry.records)
+
+    async def _awaited(self, task: asyncio.Task[Entry], name: str, kind: Kind, budget: Budget) -> Entry:
+        """The answer to a question that is under way. Who has an old one waits for a newer one only a
+        little."""
+        now = asyncio.get_running_loop().time
+        stale = self.cache.stale(name, kind, now()) if self.settings.use_cache else None
+        if await _in_time(task, budget, STALE_PATIENCE if stale is not None else None):
+            return task.result()
+        if stale is None:
+            raise ResolutionError(f"{name} {kind}: no answer within the time that a message has for the DNS")
+        entry = stale.renewed(now())
+        self.cache.put(name, kind, entry, self.settings, now())
+        return entry
 
     def _begin(self, name: str, kind: Kind) -> asyncio.Task[Entry]:
         """Ask, as a task that nobody's impatience ends: its answer is kept for whoever comes next."""
@@ -141,14 +158,18 @@ class DnsLookup:
         except ResolutionError as error:
             _log.debug("%s", error)
             seconds = min(FAILURE_TTL, max(settings.cache_negative_ttl, 0))
-            entry = Entry((), loop.time() + seconds, str(error))
+            now = loop.time()
+            stale = self.cache.stale(name, kind, now) if settings.use_cache else None
+            entry = stale.renewed(now) if stale is not None else Entry((), now + seconds, str(error))
         else:
+            stale_for = max(settings.cache_stale, 0)
             seconds = (
                 seconds_to_keep(reply.ttl or 0, settings)
                 if reply.records
                 else seconds_of_absence(reply.ttl, settings)
             )
-            entry = Entry(reply.records, loop.time() + seconds)
+            until = loop.time() + seconds
+            entry = Entry(reply.records, until, serves_until=until + stale_for)
         if settings.use_cache:
             self.cache.put(name, kind, entry, settings, loop.time())
         return entry
@@ -182,13 +203,12 @@ class DnsLookup:
             wanted = reply.alias
 
 
-async def _in_time(task: asyncio.Task[Entry], budget: Budget, question: str) -> Entry:
-    """Wait for an answer as long as the budget lasts; the question goes on without us.
-
-    :raises ResolutionError: it was not long enough.
-    """
+async def _in_time(task: asyncio.Task[Entry], budget: Budget, patience: float | None) -> bool:
+    """Wait for an answer as long as the budget lasts, or for `patience` seconds of it; whether it came. The
+    question goes on without us."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
+    seconds = max(budget.left, 0.0) if patience is None else min(patience, max(budget.left, 0.0))
     waiter: asyncio.Future[None] = loop.create_future()
 
     def wake(_task: object = None) -> None:
@@ -196,13 +216,11 @@ async def _in_time(task: asyncio.Task[Entry], budget: Budget, question: str) -> 
             waiter.set_result(None)
 
     task.add_done_callback(wake)
-    alarm = loop.call_at(begun + max(budget.left, 0.0), wake)
+    alarm = loop.call_at(begun + seconds, wake)
     try:
         await waiter
     finally:
         alarm.cancel()
         task.remove_done_callback(wake)
         budget.left -= loop.time() - begun
-    if not task.done():
-        raise ResolutionError(f"{question}: no answer within the time that a message has for the DNS")
-    return task.result()
+    return task.done()

@@ -139,6 +139,16 @@ class Resolver:
         host = (uri.parameter("maddr") or uri.host).rstrip(".").lower()
         return (await self._places(uri, host, means))[:MAX_TARGETS]
 
+    async def addresses(self, host: str, ipv6: bool, budget: Budget | None = None) -> list[str]:
+        """Addresses of one family of a host, without SRV.
+
+        :raises ResolutionError: nobody says in time whether it has any.
+        """
+        host = host.strip("[]").rstrip(".").lower()
+        if _is_local(host):
+            return ["::1" if ipv6 else "127.0.0.1"]
+        return await self.lookup.addresses(host, ipv6, self.budget() if budget is None else budget)
+
     def _sockets(self, core: Core, listener: int) -> dict[str, tuple[bool, ...]]:
         """Transports that we could use, with the wanted address families that their sockets have."""
         listeners = core.listeners
@@ -156,7 +166,7 @@ class Resolver:
         protocol = _written_transport(uri)
         if protocol is not None and protocol not in means.families:
             raise ValueError(f"no socket for {protocol} to {host}")
-        if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 §6.3: never asked
+        if _is_local(host):
             protocol = protocol or _usual_transport(uri, means)
             local = ["::1" if ipv6 else "127.0.0.1" for ipv6 in means.families[protocol] or (False,)]
             return [Place(protocol, ip, uri.port or _PORTS[protocol]) for ip in local]
@@ -324,6 +334,11 @@ def drawn(group: Sequence[Service], dice: random.Random) -> list[Service]:
                 found.append(left.pop(index))
                 break
     return found + left
+
+
+def _is_local(host: str) -> bool:
+    """RFC 6761 §6.3: the DNS is never asked for these."""
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def _written_transport(uri: Uri) -> str | None:
