@@ -12,27 +12,38 @@ from typing import Any
 
 import pytest
 
+from interop.processes import program
 from nsd import needs_nsd
 
 pytestmark = needs_nsd
-WORLD = Path(__file__).with_name("dns_world.py")
+HERE = Path(__file__).parent
 # What is mounted and who listens ends with the child.
 UNSHARE = ["unshare", "--net", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
 
 
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def inside(world: str, folder: Path) -> Any:
+    """What a program prints that has a network and mounts of its own."""
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         pytest.skip("unshare or ip is not installed")
     tried = subprocess.run([*UNSHARE, "ip", "link", "set", "lo", "up"], capture_output=True, check=False)
     if tried.returncode != 0:
         pytest.skip(f"no namespaces here: {tried.stderr.decode().strip()}")
-    command = [*UNSHARE, sys.executable, str(WORLD), str(tmp_path_factory.mktemp("world"))]
-    path = os.pathsep.join([str(WORLD.parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path}
-    child = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False, env=environment)
+    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    child = subprocess.run(
+        [*UNSHARE, sys.executable, str(HERE / world), str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+        env=os.environ | {"PYTHONPATH": path},
+    )
     assert child.returncode == 0, child.stderr
-    found: dict[str, Any] = json.loads(child.stdout)
+    return json.loads(child.stdout)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    found: dict[str, Any] = inside("dns_world.py", tmp_path_factory.mktemp("world"))
     return found
 
 
@@ -65,3 +76,13 @@ def test_where_a_uri_leads(seen: dict[str, Any]) -> None:
 
 def test_a_dead_dns_holds_up_nobody_else(seen: dict[str, Any]) -> None:
     assert seen["dead"]["worst"] < 0.5
+
+
+def test_enum_finds_what_kamailio_finds(tmp_path: Path) -> None:
+    """The same URIs with the same q in the same order, of twenty questions to one zone."""
+    program("kamailio")
+    answers = inside("enum_world.py", tmp_path)
+    assert len(answers) == 20
+    for user, service, ours, theirs in answers:
+        assert (user, service, ours) == (user, service, theirs)
+    assert sum(bool(ours) for _, _, ours, _ in answers) == 13

@@ -74,41 +74,41 @@ def naptr(
 ALL = "!^.*$!sip:x@example.com!"
 FOUND = [
     # what an expression makes of +442079460148
-    (naptr("!^.*$!sip:info@example.com!"), ["sip:info@example.com 1"]),
-    (naptr(r"!^\+44(.*)$!sip:\1@uk.example.com!"), ["sip:2079460148@uk.example.com 1"]),
-    (naptr(r"!^\+(44)(20)(.*)$!sip:\3@\2.\1.example.com!"), ["sip:79460148@20.44.example.com 1"]),
-    (naptr(r"/^(.*)$/sips:\1@example.com;user=phone/"), ["sips:+442079460148@example.com;user=phone 1"]),
-    (naptr("!^.*$!SIP:X@EXAMPLE.com!i"), ["SIP:X@EXAMPLE.com 1"]),
-    (naptr(r"!^\+44[0-9]{10}$!sip:ten@example.com!"), ["sip:ten@example.com 1"]),
+    (naptr("!^.*$!sip:info@example.com!"), ["sip:info@example.com 0.99"]),
+    (naptr(r"!^\+44(.*)$!sip:\1@uk.example.com!"), ["sip:2079460148@uk.example.com 0.99"]),
+    (naptr(r"!^\+(44)(20)(.*)$!sip:\3@\2.\1.example.com!"), ["sip:79460148@20.44.example.com 0.99"]),
+    (naptr(r"/^(.*)$/sips:\1@example.com;user=phone/"), ["sips:+442079460148@example.com;user=phone 0.99"]),
+    (naptr("!^.*$!SIP:X@EXAMPLE.com!i"), ["SIP:X@EXAMPLE.com 0.99"]),
+    (naptr(r"!^\+44[0-9]{10}$!sip:ten@example.com!"), ["sip:ten@example.com 0.99"]),
     (naptr(r"!^\+49(.*)$!sip:\1@de.example.com!"), []),
     # order, then preference; equal ones have equal q
     (
         naptr("!^.*$!sip:c@x.com!", 20, 1)
         + naptr("!^.*$!sip:b@x.com!", 10, 9)
         + naptr("!^.*$!sip:a@x.com!", 10, 1),
-        ["sip:a@x.com 1", "sip:b@x.com 0.99", "sip:c@x.com 0.98"],
+        ["sip:a@x.com 0.99", "sip:b@x.com 0.98", "sip:c@x.com 0.97"],
     ),
     (
         naptr("!^.*$!sip:a@x.com!", 1, 1)
         + naptr("!^.*$!sip:b@x.com!", 1, 1)
         + naptr("!^.*$!sip:c@x.com!", 2, 1),
-        ["sip:a@x.com 1", "sip:b@x.com 1", "sip:c@x.com 0.99"],
+        ["sip:a@x.com 0.99", "sip:b@x.com 0.99", "sip:c@x.com 0.98"],
     ),
     # other services and flags
     (naptr(ALL, service="E2U+mailto"), []),
-    (naptr(ALL, service="e2u+SIP", flags="U"), ["sip:x@example.com 1"]),
-    (naptr(ALL, service="E2U+sip+h323"), ["sip:x@example.com 1"]),
+    (naptr(ALL, service="e2u+SIP", flags="U"), ["sip:x@example.com 0.99"]),
+    (naptr(ALL, service="E2U+sip+h323"), ["sip:x@example.com 0.99"]),
     (naptr(ALL, service="E2U+voice:sip"), []),
     (naptr(ALL, service="SIP+D2U"), []),
     (naptr(ALL, flags="s"), []),
     # what is no URI that can be called is passed over
-    (naptr("!^.*$!mailto:info@example.com!") + naptr(ALL, 2), ["sip:x@example.com 1"]),
+    (naptr("!^.*$!mailto:info@example.com!") + naptr(ALL, 2), ["sip:x@example.com 0.99"]),
     (naptr("!^.*$!http://example.com/!"), []),
     (naptr("!^.*$!nonsense!"), []),
     (naptr("!^.*$!sip:x@example.com>;q=1,<sip:evil@example.com!"), []),
     (naptr(r"!^.*$!sip:x@example.com\r\nX-Evil: 1!"), []),
     (naptr("!^.*$!sip:x@example.com SIP/2.0!"), []),
-    (naptr("!(((!sip:x@example.com!") + naptr(ALL, 2), ["sip:x@example.com 1"]),
+    (naptr("!(((!sip:x@example.com!") + naptr(ALL, 2), ["sip:x@example.com 0.99"]),
     (naptr(r"!^(.*)$!sip:\7@example.com!"), []),
     (naptr("!^.*$"), []),
     (naptr(""), []),
@@ -127,25 +127,27 @@ OTHER = SIP.replace("e164.arpa", "e164.example.net").replace("info@", "other@")
 VOICE = f'{NUMBER} NAPTR 2 1 "u" "E2U+voice:sip" "!^.*$!sip:voice@example.com!" .\n'
 VIDEO = f'{NUMBER} NAPTR 3 1 "u" "E2U+video:sip+voice:sip" "!^.*$!sip:video@example.com!" .\n'
 TEL = f'{NUMBER} NAPTR 4 1 "u" "E2U+pstn:tel" "!^(.*)$!tel:\\\\1!" .\n'
-INFO, OTHERS, VOICES = "sip:info@example.com 1", "sip:other@example.com 1", "sip:voice@example.com 1"
+OTHERS = "sip:other@example.com 0.99"
+VOICES = "sip:voice@example.com 0.99"
 ASKED = [
     ('enum_query("e164.example.net.")', "", [OTHERS]),
     ('enum_query("e164.example.net")', "", [OTHERS]),
     ("enum_query()", 'modparam("enum", "domain_suffix", "e164.example.net.")', [OTHERS]),
-    ('enum_query("e164.arpa.", "voice")', "", [VOICES, "sip:video@example.com 0.99"]),
-    ('enum_query("e164.arpa.", "+video:sip")', "", ["sip:video@example.com 1"]),
+    ('enum_query("e164.arpa.", "voice")', "", [VOICES, "sip:video@example.com 0.98"]),
+    ('enum_query("e164.arpa.", "+video:sip")', "", ["sip:video@example.com 0.99"]),
     (
         'enum_query("e164.arpa.", "+voice:sip+sip")',
         "",
-        [VOICES, "sip:video@example.com 0.99", "sip:info@example.com 0.98"],
+        [VOICES, "sip:video@example.com 0.98", "sip:info@example.com 0.97"],
     ),
-    ('enum_query("e164.arpa.", "+pstn:tel")', "", ["tel:+442079460148 1"]),
+    ('enum_query("e164.arpa.", "+pstn:tel")', "", ["tel:+442079460148 0.99"]),
     (
         'enum_query("e164.arpa.", "+pstn:tel")',
         'modparam("enum", "tel_uri_params", ";npdi")',
-        ["tel:+442079460148;npdi 1"],
+        ["tel:+442079460148;npdi 0.99"],
     ),
-    ("enum_query()", 'modparam("enum", "tel_uri_params", ";npdi")', [INFO]),
+    ("enum_query()", 'modparam("enum", "tel_uri_params", ";npdi")', ["sip:info@example.com;npdi 0.99"]),
+    ("enum_query()", 'modparam("enum", "tel_uri_params", "npdi")', ["sip:info@example.com;npdi 0.99"]),
     ('enum_query("e164.invalid.")', "", []),
 ]
 
@@ -220,10 +222,10 @@ def test_what_is_found_elsewhere_stands_where_the_pointer_stood(network: Network
     zone = final(NUMBER, "first", 1) + pointer(NUMBER, "more.example.com.", 2) + final(NUMBER, "last", 3)
     zone += final("more.example.com.", "m1", 7) + final("more.example.com.", "m2", 9)
     assert Caller(network, zone).ask() == [
-        "sip:first@example.com 1",
-        "sip:m1@example.com 0.99",
-        "sip:m2@example.com 0.99",
-        "sip:last@example.com 0.98",
+        "sip:first@example.com 0.99",
+        "sip:m1@example.com 0.98",
+        "sip:m2@example.com 0.98",
+        "sip:last@example.com 0.97",
     ]
 
 
@@ -235,7 +237,7 @@ def test_pointers_in_a_circle(network: Network) -> None:
         + final("b.com.", "x", 2)
     )
     caller = Caller(network, zone)
-    assert caller.ask() == ["sip:x@example.com 1"]
+    assert caller.ask() == ["sip:x@example.com 0.99"]
     assert len(caller.dns.questions) == 3
 
 
@@ -337,7 +339,7 @@ def test_is_from_user_enum(network: Network) -> None:
 def test_the_tree_of_carriers(network: Network, number: str, domain: str) -> None:
     caller = Caller(network, f'{domain}. NAPTR 1 1 "u" "E2U+sip" "!^(.*)$!sip:\\\\1@carrier.example.com!" .')
     assert caller.ask(f"sip:{number}@10.0.0.1", call="i_enum_query()") == [
-        f"sip:{number}@carrier.example.com 1"
+        f"sip:{number}@carrier.example.com 0.99"
     ]
 
 

@@ -27,8 +27,9 @@ MAX_RULES: Final = 12
 """Records that are applied to one number: as many branches as a request can have."""
 MAX_HOPS: Final = 5
 """How far records are followed that only point to another domain (RFC 6116 §5.2.1)."""
-TOP_Q: Final = 1000
+TOP_Q: Final = 990
 Q_STEP: Final = 10
+"""In thousandths, as SER has them."""
 _E164: Final = re.compile(r"\+[0-9]{2,15}")
 _SEPARATORS: Final = str.maketrans("", "", "-.()")
 # What may stand in a URI that we make, so that it stays one in a start line and a header (RFC 3986 §2).
@@ -76,7 +77,9 @@ class Enum(Module):
     live_parameters = ("*",)
 
     domain_suffix = Parameter(str, "e164.arpa.", "The domain under which numbers are.")
-    tel_uri_params = Parameter(str, "", 'Parameters that a tel: URI gets which is found, such as ";npdi".')
+    tel_uri_params = Parameter(
+        str, "", 'Parameters that each URI gets which is found, such as ";npdi" (sip: URIs too, as in SER).'
+    )
     default_service: Parameter[str | None] = Parameter(
         str,
         None,
@@ -94,7 +97,7 @@ class Enum(Module):
     @function("R", does=Deed.BRANCHES)
     async def enum_query(self, msg: Context, suffix: str | None = None, service: str | None = None) -> int:
         """Rewrite the Request-URI, whose user is a number, with the URI that ENUM has for it: the record with
-        the lowest order and preference. Each further record makes a branch; q falls from 1 in their order.
+        the lowest order and preference. Each further record makes a branch; q falls from 0.99 in their order.
 
         `suffix` is the domain in place of `domain_suffix`; `service` as `voice` for records of
         ``E2U+voice:sip``, as `+voice:sip+video:sip` for any of several. 1; -1 when the user is no number or
@@ -194,7 +197,7 @@ class Enum(Module):
         scheme = Uri(uri).scheme
         if scheme not in _CALLABLE:
             raise ValueError(f"{scheme}: URIs cannot be called")
-        if scheme == "tel" and self.tel_uri_params:
+        if self.tel_uri_params:
             uri = f"{uri};{self.tel_uri_params.lstrip(';')}"
         return uri
 
