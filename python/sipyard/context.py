@@ -15,6 +15,7 @@ from sipyard.arguments import RouteKind
 from sipyard.attributes import Attributes
 from sipyard.child import run_program
 from sipyard.fault import Fault
+from sipyard.sip.field_text import for_log
 from sipyard.sip.resolver import ResolutionError
 
 if TYPE_CHECKING:
@@ -483,8 +484,9 @@ class Context:
             return await self.engine.resolver.targets(self.core, uri, listener, self.dns_budget, key)
         except ParseError:
             self.error = Fault.BAD_URI
-        except ResolutionError:
+        except ResolutionError as error:
             self.error = Fault.UNRESOLVABLE
+            self.engine.log_incident(f"cannot resolve: {for_log(str(error))}", logging.INFO)
         except ValueError as error:  # RFC 3263 §4.1: no transport that we and they share
             self.error = Fault.NO_SOCKET
             self.engine.log_incident(f"cannot send: {error}", logging.WARNING)

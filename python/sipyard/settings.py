@@ -209,7 +209,7 @@ class Settings:
             retries=self.dns_retr_no,
             servers=self.dns_servers_no,
             use_search_list=self.dns_use_search_list,
-            deadline=float(self.dns_deadline),
+            deadline=float(self.dns_deadline) if self.dns_deadline > 0 else float("inf"),
         )
 
     def aliases(self) -> Iterable[tuple[str, int, str | None]]:

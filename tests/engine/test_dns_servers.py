@@ -14,6 +14,7 @@ from dns_zone import SCRIPT, ZONE, resolved, started
 
 from sipyard.management.registry import RpcFault
 from sipyard.sip.dns_servers import NameServers
+from sipyard.sip.dns_settings import DnsSettings
 from sipyard.sip.resolver import ResolutionError
 from sipyard.testing import Network
 
@@ -242,6 +243,31 @@ def test_one_question_for_all_who_wait(network: Network) -> None:
     assert dns_server.questions == ["SRV _sip._udp.busy.com", "A busy.com"]
 
 
+def test_what_is_counted(network: Network) -> None:
+    server, dns_server = started(network, "dns_deadline=3", "busy.com. A 192.0.2.9\n")
+    network.user_agent("phone", "192.0.2.9:5060")
+    alice = network.user_agent("alice", proxy=server)
+    for _ in range(3):
+        alice.request("OPTIONS", "sip:bob@busy.com:5060")
+    network.run(1)
+    alice.request("OPTIONS", "sip:bob@busy.com:5060")
+    network.run(1)
+    dns_server.is_silent = True
+    alice.request("OPTIONS", "sip:bob@other.com:5060")
+    network.run(1)
+    counted = {"known": 1, "joined": 2, "asked": 2, "failed": 0, "too_late": 0, "stale": 0, "refused": 0}
+    assert server.rpc("dns.stats") == {**counted, "under_way": 1}
+    network.run(20)
+    assert server.rpc("dns.stats") == {**counted, "failed": 1, "too_late": 1, "under_way": 0}
+
+
+def test_without_a_deadline_a_message_waits_for_the_last_try(network: Network) -> None:
+    server, dns_server = started(network, "dns_deadline=0\ndns_retr_time=4\ndns_retr_no=4")
+    dns_server.is_silent = True
+    _, seconds = timed(network, lambda: resolved(server, "sip:example.com:5060"))
+    assert seconds == 16
+
+
 def test_others_go_on_while_one_waits_for_a_dead_server(network: Network) -> None:
     server, dns_server = started(network, "dns_deadline=3")
     network.user_agent("bob", "192.0.2.77:5060")
@@ -306,6 +332,23 @@ def test_resolv_conf() -> None:
     assert (found.search, found.ndots) == (("corp.example.com", "example.org"), 2)
     assert (found.timeout, found.attempts) == (2.0, 3)
     assert [server.ip for server in NameServers.read("").servers] == ["127.0.0.1"]
+
+
+SETTINGS = [
+    ({}, ["192.0.2.53", "2001:db8::53"], 2.0, 3, 2),
+    ({"servers": 1}, ["192.0.2.53"], 2.0, 3, 2),
+    ({"retry_time": 1, "retries": 1}, ["192.0.2.53", "2001:db8::53"], 1.0, 1, 2),
+    ({"use_search_list": 0}, ["192.0.2.53", "2001:db8::53"], 2.0, 3, 0),
+]
+
+
+@pytest.mark.parametrize(("said", "servers", "timeout", "attempts", "domains"), SETTINGS)
+def test_the_script_beats_resolv_conf(
+    said: dict[str, int], servers: list[str], timeout: float, attempts: int, domains: int
+) -> None:
+    found = NameServers.read(RESOLV).as_set(DnsSettings(**said))  # type: ignore[arg-type]
+    assert [server.ip for server in found.servers] == servers
+    assert (found.timeout, found.attempts, len(found.search)) == (timeout, attempts, domains)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-"""Sipyard and Kamailio on one ENUM zone: run inside a namespace for network and mounts, prints for each question
-what both answer, as JSON."""
+"""Sipyard and Kamailio on one ENUM zone: run inside a namespace for network and mounts, prints for each
+question what both answer, as JSON."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def main(folder: Path) -> None:
     (folder / "ser.cfg").write_text(SCRIPT)
     kamailio = shutil.which("kamailio", path="/usr/sbin:/usr/local/sbin:/usr/bin") or "kamailio"
     config = Path(__file__).parent / "kamailio" / "enum.cfg"
-    commands = [
+    commands: list[list[str | Path]] = [
         [sys.executable, "-m", "sipyard.cli", "run", "ser.cfg"],
         [kamailio, "-f", config, "-DD", "-E", "-Y", folder],
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sipyard._native.core import ParseError
@@ -25,6 +26,7 @@ class DnsCommands:
         """Offer them."""
         add = self._engine.commands.add
         add("dns.mem_info", self.memory)
+        add("dns.stats", self.statistics)
         add("dns.debug", self.summary)
         add("dns.debug_all", self.view)
         add("dns.view", self.view)
@@ -43,6 +45,12 @@ class DnsCommands:
     def memory(self) -> list[int]:
         """Bytes that the cache takes, about, and the most that it may take."""
         return [self._lookup.cache.used, self._engine.resolver.settings.cache_memory]
+
+    def statistics(self) -> dict[str, int]:
+        """What became of questions since the start: known (in the cache), joined (one that was under way),
+        asked, failed, too_late for the message, stale (an old answer served), refused (too many); and how
+        many are under_way now."""
+        return {**asdict(self._lookup.counters), "under_way": self._lookup.under_way}
 
     def summary(self) -> list[dict[str, str | int]]:
         """What the cache holds: name, type, how many records, and the seconds for which they hold."""

@@ -39,10 +39,6 @@ class Entry:
         """Bytes that it takes, about."""
         return ENTRY_BYTES + RECORD_BYTES * len(self.records) + len(self.failure)
 
-    def renewed(self, now: float) -> Entry:
-        """The same to be used for another moment, although it holds no longer (RFC 8767 §4: 30 seconds)."""
-        return replace(self, until=min(now + STALE_TTL, self.serves_until), is_stale=True)
-
 
 class DnsCache:
     """Entries by name and kind; the one that was not used for longest makes room."""
@@ -68,10 +64,19 @@ class DnsCache:
         self._entries.move_to_end(key)
         return entry
 
-    def stale(self, name: str, kind: Kind, now: float) -> Entry | None:
-        """What was known and serves while nobody answers."""
+    def has_stale(self, name: str, kind: Kind, now: float) -> bool:
+        """Whether something was known that serves while nobody answers."""
         entry = self._entries.get((name, kind))
-        return entry if entry is not None and entry.serves_until > now else None
+        return entry is not None and entry.serves_until > now
+
+    def renewed(self, name: str, kind: Kind, settings: DnsSettings, now: float) -> Entry | None:
+        """That, kept to serve for another moment (RFC 8767 §4: 30 seconds)."""
+        entry = self._entries.get((name, kind))
+        if entry is None or entry.serves_until <= now:
+            return None
+        entry = replace(entry, until=min(now + STALE_TTL, entry.serves_until), is_stale=True)
+        self.put(name, kind, entry, settings, now)
+        return entry
 
     def put(self, name: str, kind: Kind, entry: Entry, settings: DnsSettings, now: float) -> None:
         """Keep an answer, unless it has no time to live or there is no room for it at all."""

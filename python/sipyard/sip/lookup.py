@@ -7,6 +7,7 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from sipyard.sip.dns_cache import FAILURE_TTL, DnsCache, Entry, seconds_of_absence, seconds_to_keep
@@ -27,6 +28,8 @@ from sipyard.sip.dns_settings import DnsSettings
 
 MAX_ASKED: Final = 500
 """Questions under way at once; more are refused, so that a flood of odd names stays cheap."""
+LONGEST_WAIT: Final = 600.0
+"""Seconds that a message waits for one answer when it has no other limit."""
 STALE_PATIENCE: Final = 1.8
 """Seconds that a message waits for a newer answer when there is an old one (RFC 8767 §5)."""
 _log = logging.getLogger("sipyard.resolver")
@@ -39,6 +42,28 @@ class Budget:
 
     def __init__(self, seconds: float) -> None:
         self.left = seconds
+
+
+@dataclass(slots=True)
+class DnsCounters:
+    """What became of questions since the start.
+
+    :ivar known: answered from the cache.
+    :ivar joined: answered by a question that was under way already.
+    :ivar asked: name servers were asked.
+    :ivar failed: none of them could say.
+    :ivar too_late: a message could not wait for the answer.
+    :ivar stale: an answer served that held no longer.
+    :ivar refused: too many were under way.
+    """
+
+    known: int = 0
+    joined: int = 0
+    asked: int = 0
+    failed: int = 0
+    too_late: int = 0
+    stale: int = 0
+    refused: int = 0
 
 
 class Lookup(Protocol):
@@ -73,6 +98,7 @@ class DnsLookup:
     ) -> None:
         self.settings = DnsSettings() if settings is None else settings
         self.cache = DnsCache()
+        self.counters = DnsCounters()
         self.hosts = HOSTS
         self._client = DnsClient(exchange)
         self._servers = SystemNameServers() if servers is None else servers
@@ -116,10 +142,15 @@ class DnsLookup:
     async def _records(self, name: str, kind: Kind, budget: Budget | None) -> list[Record]:
         loop = asyncio.get_running_loop()
         entry = self._known(name, kind, loop.time())
-        if entry is None:
+        if entry is not None:
+            self.counters.known += 1
+        else:
             task = self._asked.get((name.lower(), kind))
-            if task is None:
+            if task is not None:
+                self.counters.joined += 1
+            else:
                 if len(self._asked) >= MAX_ASKED:
+                    self.counters.refused += 1
                     raise ResolutionError(f"{name} {kind}: too many questions under way")
                 task = self._begin(name.lower(), kind)
             budget = Budget(self.settings.deadline) if budget is None else budget
@@ -131,14 +162,22 @@ class DnsLookup:
     async def _awaited(self, task: asyncio.Task[Entry], name: str, kind: Kind, budget: Budget) -> Entry:
         """The answer to a question that is under way. Who has an old one waits for a newer one only a
         little."""
-        now = asyncio.get_running_loop().time
-        stale = self.cache.stale(name, kind, now()) if self.settings.use_cache else None
-        if await _in_time(task, budget, STALE_PATIENCE if stale is not None else None):
+        now = asyncio.get_running_loop().time()
+        has_old = self.settings.use_cache and self.cache.has_stale(name, kind, now)
+        if await _in_time(task, budget, STALE_PATIENCE if has_old else None):
             return task.result()
-        if stale is None:
+        entry = self._stale(name, kind)
+        if entry is None:
+            self.counters.too_late += 1
             raise ResolutionError(f"{name} {kind}: no answer within the time that a message has for the DNS")
-        entry = stale.renewed(now())
-        self.cache.put(name, kind, entry, self.settings, now())
+        return entry
+
+    def _stale(self, name: str, kind: Kind) -> Entry | None:
+        """An old answer, kept to serve for another moment."""
+        if not self.settings.use_cache:
+            return None
+        entry = self.cache.renewed(name, kind, self.settings, asyncio.get_running_loop().time())
+        self.counters.stale += entry is not None
         return entry
 
     def _begin(self, name: str, kind: Kind) -> asyncio.Task[Entry]:
@@ -146,6 +185,7 @@ class DnsLookup:
         key = (name, kind)
         task = self._asked.get(key)
         if task is None:
+            self.counters.asked += 1
             loop = asyncio.get_running_loop()
             task = self._asked[key] = loop.create_task(self._found_out(name, kind), name=f"dns {kind} {name}")
             task.add_done_callback(lambda _done: self._asked.pop(key, None))
@@ -156,11 +196,10 @@ class DnsLookup:
         try:
             reply = await self._searched(name, kind, settings)
         except ResolutionError as error:
+            self.counters.failed += 1
             _log.debug("%s", error)
             seconds = min(FAILURE_TTL, max(settings.cache_negative_ttl, 0))
-            now = loop.time()
-            stale = self.cache.stale(name, kind, now) if settings.use_cache else None
-            entry = stale.renewed(now) if stale is not None else Entry((), now + seconds, str(error))
+            entry = self._stale(name, kind) or Entry((), loop.time() + seconds, str(error))
         else:
             stale_for = max(settings.cache_stale, 0)
             seconds = (
@@ -208,7 +247,7 @@ async def _in_time(task: asyncio.Task[Entry], budget: Budget, patience: float | 
     question goes on without us."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    seconds = max(budget.left, 0.0) if patience is None else min(patience, max(budget.left, 0.0))
+    seconds = min(max(budget.left, 0.0), LONGEST_WAIT if patience is None else patience)
     waiter: asyncio.Future[None] = loop.create_future()
 
     def wake(_task: object = None) -> None:
