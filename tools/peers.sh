@@ -4,7 +4,7 @@
 set -eu
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 missing=
-for pair in sipp:sip-tester sipsak:sipsak baresip:baresip-core kamailio:kamailio m4:m4 nsd:nsd; do
+for pair in sipp:sip-tester sipsak:sipsak baresip:baresip-core kamailio:kamailio freeradius:freeradius m4:m4 nsd:nsd; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 ls /usr/lib/*/kamailio/modules/db_sqlite.so >/dev/null 2>&1 || missing="$missing kamailio-sqlite-modules"

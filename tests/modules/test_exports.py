@@ -12,9 +12,8 @@ from sipyard.registry import available, module_class
 from sipyard.script import knowledge
 
 MISSING: dict[str, str] = {
-    # RADIUS and Diameter
-    "acc": "acc_rad_request acc_diam_request radius_config radius_flag radius_missed_flag service_type "
-    "diameter_flag diameter_missed_flag diameter_client_host diameter_client_port",
+    # Diameter
+    "acc": "acc_diam_request diameter_flag diameter_missed_flag diameter_client_host diameter_client_port",
     # the relay of media
     "nathelper": "force_rtp_proxy unforce_rtp_proxy rtpproxy_sock rtpproxy_disable rtpproxy_disable_tout "
     "rtpproxy_retr rtpproxy_tout",

@@ -66,14 +66,18 @@ class Record:
     def chosen(self, names: Sequence[Name]) -> str:
         """``name=value`` of these attributes, with ``,`` between them; a backslash stands before what would
         be mistaken for the end of one."""
+        return ",".join(
+            f"{name}={text}".replace("\\", "\\\\").replace(",", "\\,") for name, text in self._values(names)
+        )
+
+    def pairs(self, names: Sequence[Name]) -> list[str]:
+        """``name:value`` of these attributes."""
+        return [f"{name}:{text}" for name, text in self._values(names)]
+
+    def _values(self, names: Sequence[Name]) -> list[tuple[str, str]]:
         if self.attributes is None:
-            return ""
-        found = []
-        for name in names:
-            for value in self.attributes.values(name):
-                text = str(value).replace("\\", "\\\\").replace(",", "\\,")
-                found.append(f"{name.name}={text}")
-        return ",".join(found)
+            return []
+        return [(name.name, str(value)) for name in names for value in self.attributes.values(name)]
 
 
 def uri_of(text: str | None) -> Uri | None:

@@ -15,11 +15,13 @@ from sqlalchemy import DateTime, String, column, insert, table
 
 from sipyard.accounting import Accountant, Ledger, Record, Verdict, Wanted
 from sipyard.accounting.log_line import line_of
+from sipyard.accounting.radius_sender import RadiusSender, attributes_of, worth_sending
 from sipyard.accounting.record import LETTERS_09
 from sipyard.accounting.settings import Letters, mask_of
 from sipyard.arguments import FlagNumber, Generation
 from sipyard.context import LEVELS
 from sipyard.module import Module, Parameter, function
+from sipyard.radius import RadiusClient, read_settings
 from sipyard.storage import Database, Statement
 from sipyard.storage.named_columns import select_by, text
 
@@ -69,6 +71,12 @@ class Accounting(Module):
     acc_totag_column = Parameter(str, "totag", "Tag of To.", generations=_OLD)
     acc_fromtag_column = Parameter(str, "fromtag", "Tag of From.", generations=_OLD)
     acc_domain_column = Parameter(str, "domain", "Domain of the caller.", generations=_OLD)
+    radius_config = Parameter(
+        str, "/usr/local/etc/radiusclient/radiusclient.conf", "File that says where RADIUS servers are."
+    )
+    radius_flag = _flag("Flag of requests that RADIUS is told of; 0: none.")
+    radius_missed_flag = _flag("Flag of INVITEs that RADIUS is told of when they are refused; 0: none.")
+    service_type = Parameter(int, -1, "Service-Type; -1: 15 (Sip-Session).", generations=_OLD)
     durable = Parameter(bool, False, "A 2xx goes out only when its record is safe. (Not in SER.)")
     spool = Parameter(
         str,
@@ -79,6 +87,7 @@ class Accounting(Module):
     def __init__(self) -> None:
         super().__init__()
         self._ledgers: dict[str, Ledger] = {}
+        self._sender: RadiusSender | None = None
 
     async def start(self, engine: Engine) -> None:
         """Watch transactions; the database may come later."""
@@ -94,6 +103,10 @@ class Accounting(Module):
         if self.db_flag or self.db_missed_flag:
             for name in (self.db_table_acc, self.db_table_missed_calls):
                 await self._start_ledger(name)
+        told = self._wanted(self.radius_flag, self.radius_missed_flag, False)
+        self._told = Accountant(engine, told, self._tell)
+        if self.radius_flag or self.radius_missed_flag:
+            await self._start_sender()
 
     def _wanted(self, flag: int, missed: int, is_durable: bool) -> Wanted:
         return Wanted(
@@ -110,6 +123,8 @@ class Accounting(Module):
         """Write what waits."""
         for ledger in self._ledgers.values():
             await ledger.stop()
+        if self._sender is not None:
+            await self._sender.stop()
 
     # -- the log ---------------------------------------------------------------------------------------------
 
@@ -177,6 +192,20 @@ class Accounting(Module):
         name = self.db_table_missed_calls if is_missed else self.db_table_acc
         return self._ledgers[name].put(self._row(record))
 
+    # -- RADIUS ----------------------------------------------------------------------------------------------
+
+    async def _start_sender(self) -> RadiusSender:
+        if self._sender is None:
+            core = self._engine.core
+            client = RadiusClient(read_settings(Path(self.radius_config)), lambda: core.now)
+            self._sender = RadiusSender("acc", client)
+            await self._sender.start()
+        return self._sender
+
+    def _tell(self, verdict: Verdict, record: Record) -> None:
+        if self._sender is not None and worth_sending(verdict):
+            self._sender.put(attributes_of(record, self.service_type))
+
     # -- for scripts -----------------------------------------------------------------------------------------
 
     @function("R")
@@ -190,4 +219,13 @@ class Accounting(Module):
         """Write the request to a table now, with a comment in place of the status."""
         ledger = await self._start_ledger(table_name)
         ledger.put(self._row(self._rows.of_message(msg, reason=comment)))
+        return 1
+
+    @function("R")
+    async def acc_rad_request(self, msg: Context, comment: str) -> int:
+        """Tell RADIUS of the request now; a number that the comment begins with is the status."""
+        sender = await self._start_sender()
+        digits = comment.split(" ", 1)[0]
+        status = int(digits) if digits.isdecimal() else 0
+        sender.put(attributes_of(self._told.of_message(msg, status, comment), self.service_type))
         return 1
