@@ -131,6 +131,8 @@ class DatabaseAuthentication(Module):
         result = auth.settle(msg, found, secret, side)
         if result > 0 and row is not None:
             self._keep(msg, row[2:])
+        if result < 0:
+            await auth.conceal()
         return result
 
     def _keep(self, msg: Context, values: Sequence[Any]) -> None:

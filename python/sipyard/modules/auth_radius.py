@@ -74,6 +74,8 @@ class RadiusAuthentication(Module):
                 msg.attributes.add(kept, value)
             if "Sip-Rpid" in answer:
                 msg.attributes.assign(Name("rpid"), str(answer["Sip-Rpid"][0]))
+        else:
+            await auth.conceal()
         return result
 
     def _attributes(self, msg: Context, found: Credentials) -> list[tuple[str, str | int | bytes]]:

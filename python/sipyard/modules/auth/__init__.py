@@ -144,6 +144,12 @@ class Authentication(Module):
         "0: no limit. Addresses that have proven to know the password do not wait for others. (Not in SER.)",
     )
     guess_delay = Parameter(int, 1000, "Milliseconds between two such turns. (Not in SER.)")
+    failure_delay = Parameter(
+        int,
+        0,
+        "A wrong password or an unknown user is answered after a random time of up to so many milliseconds: "
+        "the two cannot be told apart by the time that they take. (Not in SER.)",
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,6 +159,7 @@ class Authentication(Module):
 
     async def start(self, engine: Engine) -> None:
         """Choose the secret. Age of nonces is counted by the core's clock, which does not jump."""
+        self._random_bytes = engine.random_bytes
         core, ahead = engine.core, engine.wall() - engine.core.now
         secret = self.secret.encode() if self.secret else engine.random_bytes(32)
         first = int.from_bytes(engine.random_bytes(4), "big")
@@ -206,6 +213,13 @@ class Authentication(Module):
         if wait:
             await asyncio.sleep(wait)
         return wait is not None
+
+    async def conceal(self) -> None:
+        """Before a failure is answered: let nobody read off the time why it is one."""
+        if self.failure_delay:
+            await asyncio.sleep(
+                int.from_bytes(self._random_bytes(4), "big") / 2**32 * self.failure_delay / 1000
+            )
 
     def settle(self, msg: Context, credentials: Credentials, ha1: str | None, side: Side) -> int:
         """Judge credentials by what is stored of the password, H(username:realm:password); None when there is
