@@ -390,7 +390,8 @@ class Engine:
     def _failed(self, msg: Context, error: BaseException) -> None:
         """A route raised: say where in the script, answer for this message only."""
         self.incidents.script_failed(error, msg.kind)
-        if msg.kind is RouteKind.REQUEST and msg.message.is_request:
+        was_answered = msg.is_settled and msg.transaction is None
+        if msg.kind is RouteKind.REQUEST and msg.message.is_request and not was_answered:
             self._answer(msg, *answer_to(error))
 
     def _answer(self, msg: Context, status: int, reason: str, headers: str = "") -> None:

@@ -100,7 +100,7 @@ class Settings:
     """Core parameters with SER 2.0's defaults. Times in seconds."""
 
     debug: int = 0
-    log_stderror: bool = True
+    log_stderror: bool = False
     log_facility: str = "LOG_DAEMON"
     listen: list[str] = field(default_factory=list)
     alias: list[str] = field(default_factory=list)

@@ -248,3 +248,33 @@ def test_a_message_is_given_up_at_its_deadline(
     assert server.engine.incidents.given_up == 2
     assert f"{file}:15: route: given up after waiting 4 s" in caplog.text
     assert f"{file}:19: failure_route: given up" in caplog.text
+
+
+ANSWERED = """
+import asyncio
+from sipyard.registry import Modules
+from sipyard.routes import request_route
+
+modules = Modules()
+sl = modules.load("sl")
+settings = {"message_deadline": 4}
+
+@request_route
+async def main(msg):
+    sl.sl_reply(msg, 200, "OK")
+    if msg.message.method == "INFO":
+        raise ValueError("after the answer")
+    await asyncio.sleep(100)
+"""
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "INFO"])
+def test_what_was_answered_is_not_answered_again(network: Network, tmp_path: Path, method: str) -> None:
+    file = tmp_path / "routes.py"
+    file.write_text(ANSWERED)
+    server = network.server(file)
+    alice = network.user_agent("alice", proxy=server)
+    outcome = alice.request(method, "sip:10.0.0.1")
+    network.run(6)
+    assert [each.status for each in (*outcome.responses, *alice.strays)] == [200]
+    assert server.is_quiet

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import fields
 
 import pytest
 
 from sipyard.errors import ConfigError
+from sipyard.script.core_parameters import PARAMETERS, CoreParameter
 from sipyard.settings import Listen, Settings, interface_addresses
 
 
@@ -58,3 +60,11 @@ def test_settings_of_a_script() -> None:
 def test_wrong_types_are_refused() -> None:
     with pytest.raises(ConfigError, match="debug"):
         Settings.of({"debug": "much"})
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda one: one.name)
+def test_the_defaults_that_are_documented_are_those_that_act(parameter: CoreParameter) -> None:
+    acting = {one.name: getattr(Settings(), one.name) for one in fields(Settings)}.get(parameter.name)
+    if acting is None or isinstance(acting, list) or parameter.default_20 is None:
+        return  # not kept under that name, or a list of sockets
+    assert acting == parameter.default_20

@@ -88,6 +88,7 @@ class StatelessReplies(Module):
             msg.core.reply(msg.message, status, reason, headers=headers, body=body)
         else:
             msg.core.reply(msg.message, status, reason)
+        msg.is_settled = msg.is_settled or status >= 200  # nobody answers a second time
         self.sent[status] = self.sent.get(status, 0) + 1
         return 1
 

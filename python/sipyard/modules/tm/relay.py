@@ -50,9 +50,8 @@ def begin(msg: Context) -> Transaction | None:
     transaction = msg.transaction
     if transaction is None:
         transaction = msg.transaction = msg.core.new_transaction(msg.message)
-        if transaction is None:
-            msg.is_settled = True
-        elif msg.timers is not None:
+        msg.is_settled = transaction is None
+        if transaction is not None and msg.timers is not None:
             fr_inv, fr = msg.timers
             transaction.set_timers(fr, fr_inv)
     return transaction
