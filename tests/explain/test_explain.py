@@ -381,3 +381,12 @@ def test_programs_of_the_exec_module_do_not_run(script: Explainer, tmp_path: Pat
     assert notes(story) == [f"not done: would run /bin/sh -c touch {tmp_path}/made"]
     assert not (tmp_path / "made").exists()
     assert sent(story)[0][1] == "SIP/2.0 404 No"  # also after the route has waited
+
+
+def test_a_script_of_macros_is_told_as_it_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "ser.m4"
+    file.write_text('define(`SAY\', `sl_reply("200", "$1")\')\nloadmodule "sl"\nroute {\n\tSAY(Hello);\n}\n')
+    done = run("-f", str(file), "OPTIONS", "sip:x@127.0.0.1")
+    assert done.returncode == 0, done.stderr
+    assert "4  SAY(Hello);" in done.stdout
+    assert "SIP/2.0 200 Hello" in done.stdout

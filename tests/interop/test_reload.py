@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -123,3 +124,36 @@ def test_calls_that_wait_in_exec_hold_up_nobody(start_router: Callable[..., Rout
     assert min(waiting.times()) >= 5000
     print(f"p99: {without} ms without, {beside} ms beside calls that wait")
     assert beside <= max(3 * without, without + 20), f"p99 {beside} ms, without waiting calls {without} ms"
+
+
+MACROS = """define(`SAY', `sl_reply("200", "$1")')
+listen=udp:127.0.0.1:PORT
+workdir="FOLDER/elsewhere"
+loadmodule "sl"
+route {
+	SAY(VERSION);
+}
+"""
+
+
+def test_a_script_of_macros_in_another_directory(tmp_path: Path) -> None:
+    """It is given by a relative name, and the server works elsewhere when it is read again."""
+    port = free_port()
+    (tmp_path / "elsewhere").mkdir()
+    script = tmp_path / "ser.m4"
+    text = MACROS.replace("PORT", str(port)).replace("FOLDER", str(tmp_path))
+    script.write_text(text.replace("VERSION", "One"))
+    program = Path(sys.executable).with_name("sipyard")
+    router = Router([str(program), "run", script.name], port, tmp_path)
+    try:
+        with Exchange(port) as phone, Client(tmp_path / "elsewhere" / "sipyard.ctl") as client:
+            assert b" One\r\n" in (phone.ask("OPTIONS", f"sip:127.0.0.1:{port}") or b"")
+            script.write_text(text.replace("VERSION", "Two"))
+            client.call("reload")
+            assert b" Two\r\n" in (phone.ask("OPTIONS", f"sip:127.0.0.1:{port}") or b"")
+            script.write_text(text.replace("SAY(VERSION)", "SAI(Three)"))
+            with pytest.raises(RpcFault, match=r"ser\.m4:6"):
+                client.call("reload")
+            assert b" Two\r\n" in (phone.ask("OPTIONS", f"sip:127.0.0.1:{port}") or b"")
+    finally:
+        router.stop()
