@@ -289,3 +289,13 @@ def test_constructs_of_the_other_generation_are_mistakes() -> None:
         "1:19 `&` for `and` exists in SER 0.9 only"
         " [write || or &&: in SER 2.0 these are bit operators on attributes]"
     ]
+
+
+@pytest.mark.parametrize("before", [0, 300])
+@pytest.mark.parametrize("after", [0, 300])
+def test_of_a_long_line_the_part_around_the_mistake_is_shown(before: int, after: int) -> None:
+    report = check(f"route {{ {'yes(); ' * before}nope(); {'yes(); ' * after}}}")
+    code, marks = report.text().splitlines()[1:3]
+    assert len(code) <= 180
+    start, end = marks.index("^"), marks.rindex("^") + 1
+    assert code[start:end].startswith("nope")

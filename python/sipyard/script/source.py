@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipyard.errors import Place
 
@@ -167,6 +167,21 @@ def _count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
+_SHOWN: Final = 160
+"""Most characters of a line that are shown; of a longer one, those around the place."""
+
+
+def _window(text: str, column: int, end: int) -> tuple[str, int, int]:
+    """A line as it is shown, with the columns of what is marked in it."""
+    if len(text) <= _SHOWN:
+        return text, column, end
+    start = max(0, min(column - _SHOWN // 4, len(text) - _SHOWN))
+    head, tail = "…" if start else "", "…" if start + _SHOWN < len(text) else ""
+    moved = len(head) - start
+    shown = head + text[start : start + _SHOWN] + tail
+    return shown, column + moved, min(end + moved, len(head) + _SHOWN + 1)
+
+
 def render(source: Source, problem: Problem) -> Iterator[Piece]:
     """A finding as people read it:
 
@@ -183,8 +198,9 @@ def render(source: Source, problem: Problem) -> Iterator[Piece]:
     text = source.line(place.line)
     if place.file == source.file and text.strip():
         end = place.end_column if place.end_line == place.line and place.end_column else len(text) + 1
-        width = max(1, min(end, len(text) + 1) - place.column)
-        lead = "".join("\t" if char == "\t" else " " for char in text[: place.column - 1])
+        text, column, end = _window(text, place.column, end)
+        width = max(1, min(end, len(text) + 1) - column)
+        lead = "".join("\t" if char == "\t" else " " for char in text[: column - 1])
         yield Piece("gutter", f"\n{place.line:5} | ")
         yield Piece("code", text)
         yield Piece("gutter", "\n      | ")

@@ -94,7 +94,7 @@ def parse_credentials(header: str, value: str) -> Credentials:
 
     :raises PeerError: 400: it is no digest response, lacks something or says something twice.
     """
-    found = _parameters(header, value)
+    found = parameters_of(header, value)
     for name in _NEEDED:
         if not found.get(name):
             raise _bad(header, f"no {name}")
@@ -125,8 +125,11 @@ def parse_credentials(header: str, value: str) -> Credentials:
     )
 
 
-def _parameters(header: str, value: str) -> dict[str, str]:
-    """What stands behind the scheme, by names in lower case."""
+def parameters_of(header: str, value: str) -> dict[str, str]:
+    """What stands behind the scheme ``Digest``, by names in lower case; texts without their quotes.
+
+    :raises PeerError: 400: it cannot be read, or says something twice.
+    """
     read = _PARAMETER.findall(value, 7)
     if sum([len(one[0]) for one in read]) != len(value) - 7:
         raise _bad(header, "unreadable parameters")
@@ -226,7 +229,7 @@ def parse_challenge(header: str, value: str) -> Challenge:
     """
     if not is_digest(value):
         raise _bad(header, "not a digest challenge")
-    found = _parameters(header, value)
+    found = parameters_of(header, value)
     if "realm" not in found or not found.get("nonce"):
         raise _bad(header, "no realm or nonce")
     algorithm, is_session = _algorithm(header, found.get("algorithm", _MD5))

@@ -20,7 +20,8 @@ from sipyard.arguments import ArgumentError, Generation, Loading
 from sipyard.attributes import Assigned, Name
 from sipyard.edited import edited
 from sipyard.errors import PeerError
-from sipyard.module import Deed, Module, Parameter, function, rpc
+from sipyard.module import Deed, Module, Parameter, function, rpc, select
+from sipyard.modules.auth.credential_selects import reader_of_credentials
 from sipyard.modules.auth.guesses import Guesses
 from sipyard.modules.auth.nonces import Freshness, Nonces
 from sipyard.sip.digest import (
@@ -37,6 +38,7 @@ from sipyard.sip.field_text import HeaderLine, one_line
 if TYPE_CHECKING:
     from sipyard.context import Context
     from sipyard.engine import Engine
+    from sipyard.selects import Reader, SelectPath
 
 _OLD: Final = Generation.SER_0_9
 _NEW: Final = Generation.SER_2_0
@@ -345,6 +347,17 @@ class Authentication(Module):
         after = self.rpid_suffix if suffix is None else suffix
         msg.message.append_header(f"Remote-Party-ID: {before}{one_line(str(rpid))}{after}\r\n")
         return 1
+
+    @select("authorization")
+    def authorization(self, path: SelectPath) -> Reader:
+        """`@authorization["realm"].PART`: what the client claims to a server, checked or not. PART is
+        username (with .user and .domain), realm, nonce, uri, cnonce, nc, response, opaque, algorithm, qop."""
+        return reader_of_credentials(WWW.credentials, path)
+
+    @select("proxy_authorization")
+    def proxy_authorization(self, path: SelectPath) -> Reader:
+        """`@proxy_authorization["realm"].PART`: the same of what it claims to a proxy."""
+        return reader_of_credentials(PROXY.credentials, path)
 
     @rpc("auth.stats")
     def stats(self) -> dict[str, int]:
