@@ -35,7 +35,7 @@ build: .venv/extension ## the environment in .venv and the Rust core, compiled i
 run: build ## build, then serve examples/ser.cfg with a database in var/ (CONFIG=FILE, PORT=NUMBER, DOMAIN=NAME)
 	@mkdir -p $(VAR)
 	@cd $(VAR) && exec $(CURDIR)/$(BIN)/sipyard run $(abspath $(CONFIG)) \
-	  $(if $(filter examples/ser.cfg,$(CONFIG)),--domain $(DOMAIN)) $(if $(PORT),--listen udp:127.0.0.1:$(PORT))
+	  $(if $(filter examples/ser.cfg,$(CONFIG)),--domain $(DOMAIN)) $(if $(PORT),--listen 127.0.0.1:$(PORT))
 
 peers: ## the SIP programs that tests talk to (root on Debian; elsewhere says what is missing)
 	@tools/peers.sh

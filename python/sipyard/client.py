@@ -62,7 +62,7 @@ class Clients:
     def on_timeout(self, event: Event) -> None:
         """CLIENT_TIMEOUT of the core."""
         _, _, client, status, _ = event
-        if client is not None:
+        if isinstance(client, ClientTransaction):
             self._tell(client.id, status, None)
 
     def _tell(self, client: int, status: int, reply: Message | None) -> None:

@@ -410,8 +410,16 @@ class Context:
         return 1
 
     def force_tcp_alias(self, port: int | None = None) -> int:
-        """An alias names a connection; a datagram has none, so nothing is to be done (SER: the same)."""
-        return 1
+        """Requests to this port of the request's sender (by default its Via's) take the connection that it
+        came over. A datagram has none, so nothing is to be done (SER: the same). -1: another connection has
+        that address, or this one has four aliases already."""
+        message = self.message
+        if not message.connection or self.engine.core.add_alias(message, port):
+            return 1
+        self.log(
+            -1, f"force_tcp_alias: {message.source_ip} has another connection of port {port or 'its Via'}"
+        )
+        return -1
 
     def force_send_socket(self, name: str | Listener) -> int:
         """Send from this listener: ``[proto:]host[:port]`` as listened on. -1 when there is none."""

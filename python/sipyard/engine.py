@@ -109,6 +109,8 @@ class Engine:
         self.before_request: list[Callable[[Context], None]] = []
         self.after_request: list[Callable[[Context], None]] = []
         self.own_domains: list[Callable[[str], bool]] = []
+        # Called with the number of a watched connection that ended (`Core.watch_connection`), and why.
+        self.connection_closed: list[Callable[[int, str], None]] = []
         self.domain_identifier: Callable[[str], str | None] = _no_domain
         # The world outside, for modules: a test puts its own here.
         self.wall: Callable[[], float] = time.time
@@ -133,6 +135,8 @@ class Engine:
             native.STRAY_REPLY: self._on_stray_reply,
             native.CLIENT_REPLY: self.clients.on_reply,
             native.CLIENT_TIMEOUT: self.clients.on_timeout,
+            native.CLOSED: self._on_closed,
+            native.NOTICE: _on_notice,
         }
         core.configure(onreply=self._onreply is not None)
 
@@ -502,11 +506,22 @@ class Engine:
                 return listener
         return None
 
+    def _on_closed(self, event: Event) -> None:
+        """CLOSED of the core."""
+        _, _, reason, _, connection = event
+        for hook in self.connection_closed:
+            hook(connection, str(reason))
+
     async def in_task(self) -> None:
         """Await this before using what only works inside an asyncio task (timeouts, most drivers): a
         handler that is being stepped by hand is suspended once and goes on as a task."""
         if self._is_stepping:
             await pause()
+
+
+def _on_notice(event: Event) -> None:
+    """NOTICE of the core."""
+    logging.getLogger("sipyard.core").warning("%s", event[2])
 
 
 def is_unanswered(msg: Context) -> bool:

@@ -93,8 +93,8 @@ class Server:
             wanted = [Listen(address) for address in interface_addresses()]
         listeners: list[Listener] = []
         for one in wanted:
-            if one.protocol != "udp":
-                self._say(f"not listening on {one}: only UDP is there in this version")
+            if one.protocol not in ("", "udp", "tcp"):
+                self._say(f"not listening on {one}: there is only UDP and TCP in this version")
                 continue
             listeners += self._open(one, is_asked)
         if not listeners:
@@ -102,30 +102,41 @@ class Server:
         return listeners
 
     def _open(self, one: Listen, is_asked: bool) -> Iterator[Listener]:
-        settings = self.settings
-        port = settings.port if one.port is None else one.port
+        """An address by its protocol; without one by all that there are (SER)."""
+        port = self.settings.port if one.port is None else one.port
         for address in one.addresses():
             is_multicast = ipaddress.ip_address(address.partition("%")[0]).is_multicast
-            try:
-                yield self.endpoint.listen(
-                    one.protocol,
-                    address,
-                    port,
-                    advertised_host=settings.advertised_address or None,
-                    advertised_port=settings.advertised_port or None,
-                    multicast_ttl=settings.mcast_ttl if settings.mcast_ttl >= 0 else 1,
-                    multicast_loopback=settings.mcast_loopback,
-                    tos=settings.tos,
-                    receive_buffer=settings.maxbuffer,
-                    reuse_port=is_multicast,
-                )
-            except OSError as error:
-                text = f"cannot listen on {Listen(address, port, one.protocol)}: {error.strerror or error}"
-                if error.errno == errno.EADDRINUSE:
-                    text += " (another server runs there; choose a port with -l)"
-                if is_asked:
-                    raise ConfigError(text) from error
-                _log.warning("%s", text)
+            has_streams = not (self.settings.disable_tcp or is_multicast)
+            chosen = port
+            for protocol in (one.protocol,) if one.protocol else ("udp", "tcp") if has_streams else ("udp",):
+                listener = self._open_one(Listen(address, chosen, protocol), is_multicast, is_asked)
+                if listener is not None:
+                    chosen = listener.port  # the same for all, also where the system chose it
+                    yield listener
+
+    def _open_one(self, one: Listen, is_multicast: bool, is_asked: bool) -> Listener | None:
+        settings = self.settings
+        try:
+            return self.endpoint.listen(
+                one.protocol,
+                one.host,
+                one.port or 0,
+                advertised_host=settings.advertised_address or None,
+                advertised_port=settings.advertised_port or None,
+                multicast_ttl=settings.mcast_ttl if settings.mcast_ttl >= 0 else 1,
+                multicast_loopback=settings.mcast_loopback,
+                tos=settings.tos,
+                receive_buffer=settings.maxbuffer,
+                reuse_port=is_multicast,
+            )
+        except OSError as error:
+            text = f"cannot listen on {one}: {error.strerror or error}"
+            if error.errno == errno.EADDRINUSE:
+                text += " (another server runs there; choose a port with -l)"
+            if is_asked:
+                raise ConfigError(text) from error
+            _log.warning("%s", text)
+            return None
 
     # -- life ------------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class Listen:
 
     host: str
     port: int | None = None
-    protocol: str = "udp"
+    protocol: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Listen:
@@ -50,7 +50,7 @@ class Listen:
         if match is None or (port and port != "*" and int(port) > 65535):
             raise ConfigError(f'"{text}" is not [proto:]address[:port]')
         number = int(port) if port and port != "*" else None
-        return cls(match["host"].strip("[]"), number, (match["protocol"] or "udp").lower())
+        return cls(match["host"].strip("[]"), number, (match["protocol"] or "").lower())
 
     def addresses(self) -> list[str]:
         """The IP addresses that the host means.
@@ -71,7 +71,8 @@ class Listen:
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.protocol}:{host}{'' if self.port is None else f':{self.port}'}"
+        protocol = f"{self.protocol}:" if self.protocol else ""
+        return f"{protocol}{host}{'' if self.port is None else f':{self.port}'}"
 
 
 def interface_addresses(name: str | None = None) -> list[str]:
@@ -134,6 +135,14 @@ class Settings:
     use_dst_blacklist: bool = False
     dst_blacklist_expire: int = 60
     dst_blacklist_mem: int = 250
+    disable_tcp: bool = False
+    tcp_accept_aliases: bool = False
+    tcp_send_timeout: int = 10
+    tcp_connect_timeout: int = 10
+    tcp_connection_lifetime: int = 120
+    tcp_max_connections: int = 2048
+    tcp_max_of_one: int = 1024  # not in SER
+    tcp_first_message: int = 10  # not in SER
     advertised_address: str = ""
     advertised_port: int = 0
     maxbuffer: int = 4_194_304
@@ -186,6 +195,13 @@ class Settings:
             "blacklist": self.use_dst_blacklist and self.dst_blacklist_expire > 0,
             "blacklist_expire": max(self.dst_blacklist_expire, 1),
             "blacklist_memory": self.dst_blacklist_mem * 1024,
+            "tcp_accept_aliases": self.tcp_accept_aliases,
+            "tcp_send_timeout": max(self.tcp_send_timeout, 1),
+            "tcp_connect_timeout": max(self.tcp_connect_timeout, 1),
+            "tcp_connection_lifetime": max(self.tcp_connection_lifetime, 1),
+            "tcp_max_connections": max(self.tcp_max_connections, 0),
+            "tcp_max_of_one": max(self.tcp_max_of_one, 0),
+            "tcp_first_message": max(self.tcp_first_message, 1),
             "aliases": list(self.aliases()),
         }
 

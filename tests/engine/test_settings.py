@@ -16,9 +16,9 @@ from sipyard.settings import Listen, Settings, interface_addresses
     ("text", "listen"),
     [
         ("127.0.0.1", Listen("127.0.0.1")),
-        ("udp:127.0.0.1:5070", Listen("127.0.0.1", 5070)),
+        ("udp:127.0.0.1:5070", Listen("127.0.0.1", 5070, "udp")),
         ("tls:example.com", Listen("example.com", None, "tls")),
-        ("udp:[::1]:5060", Listen("::1", 5060)),
+        ("udp:[::1]:5060", Listen("::1", 5060, "udp")),
         ("[::1]", Listen("::1")),
         ("eth0:*", Listen("eth0")),
         ("tcp:eth0:5080", Listen("eth0", 5080, "tcp")),
@@ -53,7 +53,7 @@ def test_settings_of_a_script() -> None:
     core = settings.for_core()
     assert core["aliases"] == [("example.com", 5070, "udp"), ("example.org", 0, None)]
     assert core["server_header"] == ""
-    assert settings.listens() == [Listen("127.0.0.1", 5060)]
+    assert settings.listens() == [Listen("127.0.0.1", 5060, "udp")]
     assert settings.log_level == logging.INFO
 
 

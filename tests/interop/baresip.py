@@ -32,7 +32,10 @@ net_interface 127.0.0.1
 rtp_ports {rtp}-{rtp_end}
 """
 
-ACCOUNT = "<sip:{user}@127.0.0.1:{server}>;regint=60;auth_pass={password};answermode={answer}\n"
+ACCOUNT = (
+    "<sip:{user}@127.0.0.1:{server};transport={transport}>"
+    ";regint=60;auth_pass={password};answermode={answer}\n"
+)
 MODULES = "/usr/lib/baresip/modules"
 
 
@@ -40,7 +43,13 @@ class Baresip:
     """One phone of `user` at the server on port `server`; answers calls when told to."""
 
     def __init__(
-        self, user: str, server: int, folder: Path, answer: str = "manual", password: str = "none"
+        self,
+        user: str,
+        server: int,
+        folder: Path,
+        answer: str = "manual",
+        password: str = "none",
+        transport: str = "udp",
     ) -> None:
         self.user = user
         home = folder / f"baresip-{user}"
@@ -49,7 +58,7 @@ class Baresip:
         text = CONFIG.format(sip=sip, control=control, rtp=rtp, rtp_end=rtp + 10, modules=MODULES)
         (home / "config").write_text(text)
         (home / "accounts").write_text(
-            ACCOUNT.format(user=user, server=server, answer=answer, password=password)
+            ACCOUNT.format(user=user, server=server, answer=answer, password=password, transport=transport)
         )
         (home / "contacts").write_text("")
         self.log = home / "log"

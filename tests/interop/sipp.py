@@ -31,6 +31,7 @@ class Sipp:
         rate: int = 10,
         users: str = "",
         keeps_times: bool = False,
+        transport: str = "u1",
     ) -> None:
         self.folder, self.name = folder, f"{name}-{port}"
         self.statistics = folder / f"{self.name}.csv"
@@ -41,6 +42,7 @@ class Sipp:
             program("sipp"),
             f"127.0.0.1:{server}",
             *("-sf", str(scenario(name)), "-i", "127.0.0.1", "-p", str(port)),
+            *("-t", transport, "-max_socket", "1000"),
             *("-nostdin", "-trace_stat", "-stf", str(self.statistics), "-fd", "1"),
             *("-trace_err", "-error_file", str(self.trace), "-timeout", "40s", "-timeout_error"),
         ]

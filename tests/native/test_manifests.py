@@ -21,7 +21,7 @@ OWN = {
 FOREIGN = {
     "wire": {"bytes", "memchr"},
     "transaction": {"bytes", "hashbrown"},
-    "transport": {"bytes", "libc"},
+    "transport": {"bytes", "libc", "socket2"},
     "endpoint": {"bytes", "hashbrown", "parking_lot", "libc"},
     "native": {"bytes", "mimalloc", "parking_lot", "pyo3"},
 }

@@ -17,9 +17,11 @@ use crate::draft::Draft;
 use crate::event::Event;
 use crate::incoming::{Incoming, Received};
 use crate::myself::Myself;
+use crate::names::Names;
 use crate::rate::RateLimit;
 use crate::resolve::{destination, Destination};
 use crate::settings::{apply, Policy, Setting};
+use crate::streams::Streams;
 use crate::tokens::Tokens;
 
 /// Answers a second that malformed requests draw, to one source and in total.
@@ -57,6 +59,10 @@ pub struct Core {
     pub(crate) via_names: Myself,
     pub(crate) tokens: Tokens,
     pub(crate) kept: HashMap<TxId, Kept>,
+    pub(crate) streams: Streams,
+    pub(crate) names: Names,
+    /// When something was said for the log last.
+    pub(crate) noticed: Option<Micros>,
     router: Option<Router>,
     serial: u64,
 }
@@ -84,6 +90,9 @@ impl Core {
             via_names: Myself::default(),
             tokens: Tokens::new(seed),
             kept: HashMap::new(),
+            streams: Streams::new(),
+            names: Names::new(seed),
+            noticed: None,
             router: None,
             serial: 0,
         }
@@ -111,6 +120,7 @@ impl Core {
             Setting::MalformedRateTotal(value) => self.rate.overall = value,
             Setting::QueueLimit(value) => self.policy.queue_limit = value,
             Setting::RetryAfter(value) => self.policy.retry_after = value,
+            Setting::Streams(value) => self.streams.settings.apply(value),
             Setting::Aliases(value) => {
                 self.policy.aliases = value;
                 self.rebuild_myself();
@@ -201,7 +211,7 @@ impl Core {
             (Some(_), None) => false,
             (Some(_), Some(_)) => true,
         };
-        let mut target = Target { protocol, remote, listener, connection: 0 };
+        let mut target = Target { protocol, remote, listener, connection: 0, name: 0 };
         if listener.is_none() && several {
             target.listener = self.routed_listener(protocol, remote);
         }
@@ -219,18 +229,28 @@ impl Core {
     pub fn advance(&mut self, now: Micros) {
         self.tick(now);
         self.layer.advance(self.now);
-        self.take_events();
+        self.streams.advance(self.now);
+        self.settle_streams();
     }
 
     /// When `advance` has something to do next.
     pub fn next_timeout(&mut self) -> Option<Micros> {
-        self.layer.next_timeout()
+        match (self.layer.next_timeout(), self.streams.next_deadline()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
 
-    /// The next message to send.
+    /// The next datagram to send. What goes over a connection is handed to it on the way.
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.outbox.pop_front().or_else(|| self.layer.poll_transmit())
+        loop {
+            let transmit = self.outbox.pop_front().or_else(|| self.layer.poll_transmit())?;
+            if transmit.target.protocol == Protocol::Udp {
+                return Some(transmit);
+            }
+            self.send_in_stream(transmit);
+        }
     }
 
     /// The next event.
@@ -271,6 +291,7 @@ impl Core {
             ("received.stray_replies", layer.stray_responses),
             ("replies.local", layer.finals_local),
         ]);
+        all.extend(self.streams.counters.named());
         let classes = ["replies.2xx", "replies.3xx", "replies.4xx", "replies.5xx", "replies.6xx"];
         all.extend(classes.into_iter().zip(layer.finals.into_iter().skip(2)));
         all
@@ -291,6 +312,7 @@ impl Core {
             ("held_replies", counts.held),
             ("held", counts.pending),
             ("blacklist", self.layer.blacklist().len()),
+            ("connections", self.streams.len()),
             ("queue", self.events.len() + counts.events),
             ("transmits", self.outbox.len() + counts.transmits),
         ]

@@ -3,6 +3,7 @@
 use sipyard_transaction::{ClientId, ReplyToken, TxId};
 
 use crate::incoming::Incoming;
+use crate::streams::Closed;
 
 /// An event.
 #[derive(Clone, Debug)]
@@ -58,6 +59,10 @@ pub enum Event {
         /// The reply.
         reply: Incoming,
     },
+    /// Something is wrong around the core; for the log.
+    Notice(&'static str),
+    /// A connection that somebody asked about has ended.
+    Closed(Closed),
     /// A request of our own got no final reply.
     ClientTimeout {
         /// The request.

@@ -5,15 +5,20 @@
 //! | `core` `pipeline` `commands` `own_requests` | the core: in, out, what scripts may ask |
 //! | `classify` `rate` `myself` `resolve` `tokens` | its parts |
 //! | `draft` `lines` `values` `incoming` `event` | messages and events as scripts see them |
+//! | `streams` `connections` `names` | connections: which there are, who may use which, when they end |
 //! | `settings` `counters` | what can be set and what is counted |
-//! | `online` `listen` `sockets` `route` | the driver on UDP sockets, in a script's thread or one of its own |
+//! | `online` `listen` `sockets` `route` | the driver on sockets, in a script's thread or one of its own |
+//! | `channels` `channel` | its connections |
 //! | `handle` | the core behind its lock |
 //! | `offline` | the same core with time and datagrams handed in |
 
 #![forbid(unsafe_code)]
 
+mod channel;
+mod channels;
 mod classify;
 mod commands;
+mod connections;
 mod core;
 mod counters;
 mod draft;
@@ -23,6 +28,7 @@ mod incoming;
 mod lines;
 mod listen;
 mod myself;
+mod names;
 mod offline;
 mod online;
 mod own_requests;
@@ -32,10 +38,12 @@ mod resolve;
 mod route;
 mod settings;
 mod sockets;
+mod streams;
 mod tokens;
 mod values;
 
 pub use crate::core::{Core, Kept, Router, SharedDraft, TargetError};
+pub use connections::ConnectionFacts;
 pub use counters::Counters;
 pub use draft::Draft;
 pub use event::Event;
@@ -44,10 +52,11 @@ pub use incoming::{Incoming, Received};
 pub use lines::{is_one_line, whole_lines, LinesError};
 pub use listen::ListenOptions;
 pub use myself::Alias;
-pub use offline::OfflineEndpoint;
+pub use offline::{OfflineAction, OfflineEndpoint};
 pub use online::{Endpoint, ReadyDescriptor};
 pub use own_requests::RequestError;
 pub use resolve::{destination, numeric_host, Destination};
 pub use settings::{protocol, Setting};
 pub use sipyard_transport::Interest;
+pub use streams::{CloseReason, Closed, Connect, StreamAction, StreamSetting, StreamSettings};
 pub use values::values_by_name;

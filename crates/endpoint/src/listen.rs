@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use sipyard_transaction::{Listener, Micros, Protocol};
-use sipyard_transport::{interface_addresses, interface_index, monotonic_micros, Multicast, UdpOptions, UdpSocket};
+use sipyard_transport::{
+    interface_addresses, interface_index, monotonic_micros, tcp_listen, Multicast, TcpOptions, UdpOptions, UdpSocket,
+};
 
+use crate::channels::Acceptor;
 use crate::core::Core;
 use crate::online::{Endpoint, Net};
 use crate::route::Routes;
@@ -38,6 +41,9 @@ pub struct ListenOptions {
     pub reuse_port: bool,
 }
 
+/// The way out of a listener that has no datagrams.
+const NO_DATAGRAMS: Exit = Exit { socket: usize::MAX, source: None };
+
 /// What a wildcard socket needs to add listeners later.
 pub(crate) struct Wildcard {
     bound: SocketAddr,
@@ -61,14 +67,45 @@ impl Wildcard {
 }
 
 impl Endpoint {
-    /// Open a UDP socket. Returns the index of its (first) listener.
+    /// Open a socket. Returns the index of its (first) listener.
     ///
     /// # Errors
     /// The system's: address in use, not ours, no such interface.
-    pub fn listen(&self, address: SocketAddr, options: &ListenOptions) -> io::Result<u16> {
+    pub fn listen(&self, protocol: Protocol, address: SocketAddr, options: &ListenOptions) -> io::Result<u16> {
         if self.is_closed() {
             return Err(io::Error::new(io::ErrorKind::NotConnected, "the endpoint is closed"));
         }
+        match protocol {
+            Protocol::Udp => self.listen_to_datagrams(address, options),
+            _ => self.listen_to_streams(protocol, address, options),
+        }
+    }
+
+    fn listen_to_streams(&self, protocol: Protocol, address: SocketAddr, options: &ListenOptions) -> io::Result<u16> {
+        let tcp = TcpOptions { tos: options.tos, reuse_port: options.reuse_port };
+        let socket = tcp_listen(address, tcp)?;
+        let bound = SocketAddr::new(address.ip(), socket.local_addr()?.port());
+        let is_wildcard = bound.ip().is_unspecified();
+        let addresses = if is_wildcard { own_addresses(bound, 0)? } else { vec![bound] };
+        let advertised = (options.advertised_host.clone(), options.advertised_port);
+        // Nobody may be accepted before his listener is known.
+        let mut channels = self.net.channels.lock();
+        let mut sender = self.net.sender.lock();
+        let listeners: Vec<(IpAddr, u16)> = self.handle().with(|core| {
+            if is_wildcard {
+                ask_the_system(core);
+            }
+            let listen = |address: SocketAddr| {
+                (address.ip(), add_listener(core, &mut sender, NO_DATAGRAMS, protocol, address, &advertised))
+            };
+            addresses.into_iter().map(listen).collect()
+        });
+        let first = listeners.first().map_or(0, |(_, index)| *index);
+        channels.add_acceptor(&self.net.epoll, Acceptor::new(socket, listeners, tcp))?;
+        Ok(first)
+    }
+
+    fn listen_to_datagrams(&self, address: SocketAddr, options: &ListenOptions) -> io::Result<u16> {
         let interface = options.multicast_interface.as_deref().map(|name| {
             interface_index(name).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no interface {name}")))
         });
@@ -97,13 +134,15 @@ impl Endpoint {
         let source = |address: SocketAddr| is_wildcard.then_some(address.ip());
         let listeners: Vec<(SocketAddr, u16)> = self.handle().with(|core| {
             if is_wildcard {
-                let mut routes = Routes::default();
-                core.set_router(Box::new(move |remote| routes.source_for(remote)));
+                ask_the_system(core);
             }
             let listen = |address| {
                 let known = position(core, address).filter(|_| bound.ip().is_multicast());
                 let exit = Exit { socket: index, source: source(address) };
-                (address, known.unwrap_or_else(|| add_listener(core, &mut sender, exit, address, &advertised)))
+                (
+                    address,
+                    known.unwrap_or_else(|| add_listener(core, &mut sender, exit, Protocol::Udp, address, &advertised)),
+                )
             };
             addresses.into_iter().map(listen).collect()
         });
@@ -134,7 +173,9 @@ impl Net {
         let address = own_addresses(wildcard.bound, 0).ok()?.into_iter().find(|address| address.ip() == ip)?;
         let mut sender = self.sender.lock();
         let exit = Exit { socket: wildcard.socket, source: Some(ip) };
-        let index = self.handle.with(|core| add_listener(core, &mut sender, exit, address, &wildcard.advertised));
+        let index = self
+            .handle
+            .with(|core| add_listener(core, &mut sender, exit, Protocol::Udp, address, &wildcard.advertised));
         socket.listeners.write().push((address, index));
         Some((address, index))
     }
@@ -145,11 +186,18 @@ fn add_listener(
     core: &mut Core,
     sender: &mut Sender,
     exit: Exit,
+    protocol: Protocol,
     address: SocketAddr,
     (host, port): &Advertised,
 ) -> u16 {
     sender.add_exit(exit);
-    core.add_listener(Listener::new(Protocol::Udp, address, host.clone(), *port))
+    core.add_listener(Listener::new(protocol, address, host.clone(), *port))
+}
+
+/// Where several of our addresses could send, the system's routes choose.
+fn ask_the_system(core: &mut Core) {
+    let mut routes = Routes::default();
+    core.set_router(Box::new(move |remote| routes.source_for(remote)));
 }
 
 /// The addresses that a wildcard stands for, or those of the interface on which a group is joined (the first one will
@@ -173,6 +221,6 @@ fn own_addresses(bound: SocketAddr, interface: u32) -> io::Result<Vec<SocketAddr
 }
 
 fn position(core: &Core, address: SocketAddr) -> Option<u16> {
-    let found = core.listeners().iter().position(|listener| listener.address == address);
+    let found = core.listeners().iter().position(|one| one.protocol == Protocol::Udp && one.address == address);
     found.and_then(|index| u16::try_from(index).ok())
 }

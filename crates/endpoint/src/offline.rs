@@ -2,10 +2,35 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
 use sipyard_transaction::{Flow, Listener, Micros, Protocol, Transmit};
 
 use crate::core::Core;
 use crate::handle::Handle;
+use crate::streams::{Connect, StreamAction};
+
+/// What is to be done with a connection; what is written counts as taken by the network.
+#[derive(Clone, Debug)]
+pub enum OfflineAction {
+    /// Make one.
+    Connect(Connect),
+    /// Send a message, or a keep-alive, over one.
+    Send(u64, Bytes),
+    /// Close it.
+    Close(u64),
+}
+
+fn write_out(core: &mut Core, now: Micros, connection: u64, actions: &mut Vec<OfflineAction>) {
+    loop {
+        let mut pieces = Vec::new();
+        core.stream_output(connection, &mut pieces);
+        let size = pieces.iter().map(Bytes::len).sum();
+        actions.extend(pieces.into_iter().map(|piece| OfflineAction::Send(connection, piece)));
+        if !core.stream_wrote(now, connection, size, false) {
+            break;
+        }
+    }
+}
 
 /// The driver that has neither sockets nor a clock.
 pub struct OfflineEndpoint {
@@ -49,6 +74,22 @@ impl OfflineEndpoint {
     /// The network says that a datagram to `remote` could not be delivered.
     pub fn transport_failed(&self, now: Micros, data: &[u8], remote: SocketAddr) {
         self.handle.with(|core| core.transport_failed(now, data, remote));
+    }
+
+    /// The core's connections, to be driven by hand: what happened to one is told, what is to be done is polled.
+    pub fn stream_actions(&self, now: Micros) -> Vec<OfflineAction> {
+        self.handle.with(|core| {
+            core.tick(now);
+            let mut actions = Vec::new();
+            while let Some(action) = core.poll_stream_action() {
+                match action {
+                    StreamAction::Connect(connect) => actions.push(OfflineAction::Connect(connect)),
+                    StreamAction::Close(connection) => actions.push(OfflineAction::Close(connection)),
+                    StreamAction::Write(connection) => write_out(core, now, connection, &mut actions),
+                }
+            }
+            actions
+        })
     }
 
     /// Run all timers up to `now`.

@@ -18,6 +18,7 @@ use sipyard_transport::{
     ReceiveBatch, BATCH,
 };
 
+use crate::channels::{is_stream_token, Channels};
 use crate::core::Core;
 use crate::handle::Handle;
 use crate::sockets::{read_errors, Flushed, Sender, Socket};
@@ -45,6 +46,7 @@ pub(crate) struct Net {
     pub(crate) handle: Handle,
     pub(crate) sockets: RwLock<Vec<Arc<Socket>>>,
     pub(crate) sender: Mutex<Sender>,
+    pub(crate) channels: Mutex<Channels>,
     pub(crate) epoll: Epoll,
     receiver: Mutex<Receiver>,
     waker: EventFd,
@@ -86,6 +88,7 @@ impl Endpoint {
             handle: Handle::new(core, Some(coarse_micros)),
             sockets: RwLock::default(),
             sender: Mutex::default(),
+            channels: Mutex::default(),
             epoll,
             receiver: Mutex::new(receiver),
             waker,
@@ -186,6 +189,7 @@ impl Endpoint {
             let _ = self.net.epoll.remove(socket.udp.as_fd().as_raw_fd());
         }
         *self.net.sender.lock() = Sender::default();
+        self.net.channels.lock().close();
     }
 }
 
@@ -246,10 +250,8 @@ impl Net {
         if has_events {
             return Some(0);
         }
-        match (next.map(|next| next.max(receiver.last_advance + TIMER_GRAIN)), deadline) {
-            (Some(timer), Some(deadline)) => Some(timer.min(deadline)),
-            (timer, deadline) => timer.or(deadline),
-        }
+        let timer = next.map(|next| next.max(receiver.last_advance + TIMER_GRAIN));
+        [timer, deadline, self.channels.lock().next_wake()].into_iter().flatten().min()
     }
 
     /// Sleep until something is ready or `until` has come, and serve it.
@@ -264,6 +266,7 @@ impl Net {
                     self.waker.reset();
                     turn.woken = true;
                 }
+                token if is_stream_token(token) => self.serve_stream(&ready),
                 token if token & FOREIGN != 0 => {
                     let interest = Interest { readable: ready.readable, writable: ready.writable };
                     turn.foreign.push((token as RawFd, interest));
@@ -281,7 +284,7 @@ impl Net {
     }
 
     /// Call into the core; a panic is a bug in it, which was counted, and costs one datagram instead of all calls.
-    fn guarded(&self, call: impl FnOnce(&mut Core)) {
+    pub(crate) fn guarded(&self, call: impl FnOnce(&mut Core)) {
         let _ = catch_unwind(AssertUnwindSafe(|| self.handle.with(call)));
     }
 
@@ -331,12 +334,14 @@ impl Net {
                     sender.push(transmit, &mut flushed);
                 }
             });
-            if sender.is_empty() && flushed.unsent.is_empty() {
-                return;
+            if !sender.is_empty() {
+                sender.flush(&self.epoll, &mut flushed);
             }
-            sender.flush(&self.epoll, &mut flushed);
         }
-        self.account(&mut flushed);
+        if flushed.sent + flushed.dropped > 0 || !flushed.unsent.is_empty() || !flushed.undelivered.is_empty() {
+            self.account(&mut flushed);
+        }
+        self.serve_actions();
     }
 
     /// Count, and tell the core what did not arrive.

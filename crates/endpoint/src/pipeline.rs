@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sipyard_transaction::{
     is_of_a_transaction, Disposition, Flow, Micros, Reply, Request, ResponseDisposition, StrayReply,
 };
-use sipyard_wire::{Edits, ErrorKind, HeaderName, Malformed, Message, Method, ParseError};
+use sipyard_wire::{Edits, ErrorKind, HeaderName, Limits, Malformed, Message, Method, ParseError};
 
 use crate::classify::{classify, Kind};
 use crate::core::{Core, Queued};
@@ -23,7 +23,10 @@ impl Core {
         self.counters.datagrams += 1;
         self.counters.bytes += data.len() as u64;
         match classify(data) {
-            Kind::Candidate => self.receive_candidate(data, flow, destination),
+            Kind::Candidate => {
+                let limits = self.limits;
+                self.receive_candidate(Bytes::copy_from_slice(data), flow, destination, &limits);
+            }
             Kind::KeepAlive => self.counters.keepalives += 1,
             Kind::Short => self.counters.short += 1,
             Kind::Stun => self.counters.stun += 1,
@@ -32,24 +35,36 @@ impl Core {
         self.take_events();
     }
 
-    fn receive_candidate(&mut self, data: &[u8], flow: Flow, destination: SocketAddr) {
-        let message = match Message::parse(Bytes::copy_from_slice(data), &self.limits) {
-            Ok(message) => message,
-            Err(malformed) => return self.refuse(malformed, data.len(), flow),
+    /// Take what may be a message; whether it is one.
+    pub(crate) fn receive_candidate(
+        &mut self,
+        data: Bytes,
+        flow: Flow,
+        destination: SocketAddr,
+        limits: &Limits,
+    ) -> bool {
+        let size = data.len();
+        let routable = |message: Message| match message.check_routable() {
+            Ok(()) => Ok(message),
+            Err(error) => Err(Malformed { error, message: Some(message) }),
         };
-        if let Err(error) = message.check_routable() {
-            return self.refuse(Malformed { error, message: Some(message) }, data.len(), flow);
+        match Message::parse(data, limits).and_then(routable) {
+            Ok(message) if message.is_request() => self.receive_request(message, size, flow, destination),
+            Ok(message) => self.receive_reply(message, flow, destination),
+            Err(malformed) => {
+                self.refuse(malformed, size, flow);
+                return false;
+            }
         }
-        if message.is_request() {
-            self.receive_request(message, data.len(), flow, destination);
-        } else {
-            self.receive_reply(message, flow, destination);
-        }
+        true
     }
 
     fn receive_request(&mut self, message: Message, size: usize, flow: Flow, destination: SocketAddr) {
         self.counters.requests += 1;
         let request = self.layer.request_of(message, flow);
+        if flow.connection != 0 && self.streams.settings.accept_aliases {
+            self.accept_alias(&request);
+        }
         if self.layer.receive_request(self.now, &request) == Disposition::Absorbed {
             return;
         }
@@ -158,7 +173,7 @@ impl Core {
         }
         self.layer.reply_stateless(self.now, request, reply);
         let Some(answer) = self.layer.poll_transmit() else { return false };
-        let modest = answer.data.len() * 2 <= size * 3;
+        let modest = answer.target.protocol.is_reliable() || answer.data.len() * 2 <= size * 3;
         if modest {
             self.outbox.push_back(answer);
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sipyard_transaction::{Config, Generation, Micros, Protocol};
 
 use crate::myself::Alias;
+use crate::streams::StreamSetting;
 
 /// One setting with its new value.
 #[derive(Clone, Debug)]
@@ -74,6 +75,8 @@ pub enum Setting {
     QueueLimit(usize),
     /// Seconds in Retry-After of a 503.
     RetryAfter(u32),
+    /// Limits and times of connections.
+    Streams(StreamSetting),
 }
 
 /// Settings that are not the transaction layer's.

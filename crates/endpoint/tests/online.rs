@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use sipyard_endpoint::{Core, Endpoint, Event, Interest, ListenOptions};
-use sipyard_transaction::Reply;
+use sipyard_transaction::{Protocol, Reply};
 
 const LONG: u64 = 10_000_000;
 
@@ -28,7 +28,7 @@ fn options(local: SocketAddr) -> String {
 
 fn open(threaded: bool, address: &str) -> (Endpoint, SocketAddr) {
     let endpoint = Endpoint::new(Core::new([3, 4], 100), threaded).unwrap();
-    let index = endpoint.listen(address.parse().unwrap(), &ListenOptions::default()).unwrap();
+    let index = endpoint.listen(Protocol::Udp, address.parse().unwrap(), &ListenOptions::default()).unwrap();
     let address = endpoint.handle().with(|core| core.listeners()[usize::from(index)].address);
     (endpoint, address)
 }
@@ -140,6 +140,6 @@ fn a_closed_endpoint_does_nothing() {
     let (endpoint, _) = open(false, "127.0.0.1:0");
     endpoint.close();
     assert!(endpoint.wait(None).unwrap().is_empty());
-    assert!(endpoint.listen("127.0.0.1:0".parse().unwrap(), &ListenOptions::default()).is_err());
+    assert!(endpoint.listen(Protocol::Udp, "127.0.0.1:0".parse().unwrap(), &ListenOptions::default()).is_err());
     endpoint.flush();
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pyo3::prelude::*;
-use sipyard_endpoint::{Alias, Setting};
+use sipyard_endpoint::{Alias, Setting, StreamSetting};
 use sipyard_transaction::{Generation, BLACKLIST_ENTRY};
 
 use crate::address::protocol_of;
@@ -79,6 +79,16 @@ pub fn setting_of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Setti
         "max_branches" => Setting::MaxBranches(value.extract()?),
         "max_transactions" => Setting::MaxTransactions(value.extract()?),
         "queue_limit" => Setting::QueueLimit(value.extract()?),
+        "tcp_max_connections" => Setting::Streams(StreamSetting::Most(value.extract()?)),
+        "tcp_max_of_one" => Setting::Streams(StreamSetting::MostOfOne(value.extract()?)),
+        "tcp_max_strangers_of_one" => Setting::Streams(StreamSetting::MostStrangersOfOne(value.extract()?)),
+        "tcp_queue" => Setting::Streams(StreamSetting::Queue(value.extract()?)),
+        "tcp_connect_timeout" => Setting::Streams(StreamSetting::Connect(time(value)?)),
+        "tcp_send_timeout" => Setting::Streams(StreamSetting::Send(time(value)?)),
+        "tcp_connection_lifetime" => Setting::Streams(StreamSetting::Idle(time(value)?)),
+        "tcp_first_message" => Setting::Streams(StreamSetting::FirstMessage(time(value)?)),
+        "tcp_message_time" => Setting::Streams(StreamSetting::Message(time(value)?)),
+        "tcp_accept_aliases" => Setting::Streams(StreamSetting::AcceptAliases(value.extract()?)),
         "retry_after" => Setting::RetryAfter(value.extract()?),
         other => return Err(unknown_setting(other)),
     }))

@@ -11,6 +11,7 @@ use sipyard_transaction::{CancelOutcome, NewTransaction, Protocol, Request, TxId
 
 use crate::address::{listener_index, protocol_of, socket_address, Listener, Target};
 use crate::configure::setting_of;
+use crate::connection::Connection;
 use crate::error::{parse_error, value_error};
 use crate::message::Message;
 use crate::text::{Text, NO_BYTES};
@@ -35,6 +36,10 @@ pub mod kind {
     pub const CLIENT_REPLY: u8 = 6;
     /// No reply to a request of our own.
     pub const CLIENT_TIMEOUT: u8 = 7;
+    /// A watched connection has ended.
+    pub const CLOSED: u8 = 8;
+    /// Something for the log.
+    pub const NOTICE: u8 = 9;
 }
 
 /// The operations that an online and an offline endpoint share.
@@ -63,6 +68,8 @@ impl Core {
         let message = |incoming: Incoming| Message::new(incoming);
         let none = py.None();
         match event {
+            Event::Closed(closed) => (kind::CLOSED, none, closed.reason.text(), 0, closed.connection).into_pyobject(py),
+            Event::Notice(text) => (kind::NOTICE, none, text, 0, 0).into_pyobject(py),
             Event::Request(incoming) => (kind::REQUEST, message(incoming), none, 0, 0).into_pyobject(py),
             Event::StrayReply(incoming) => (kind::STRAY_REPLY, message(incoming), none, 0, 0).into_pyobject(py),
             Event::Reply { tx, branch, token, reply } => {
@@ -286,6 +293,36 @@ impl Core {
             |core: &mut sipyard_endpoint::Core| (core.layer().blacklist().len(), core.layer().config().blacklist.limit);
         let (entries, limit) = self.handle.with(sizes);
         (entries * BLACKLIST_ENTRY, limit * BLACKLIST_ENTRY)
+    }
+
+    fn add_alias(&self, message: &Message, port: Option<u16>) -> bool {
+        message.incoming.request().is_some_and(|request| self.handle.with(|core| core.add_alias(request, port)))
+    }
+
+    fn watch_connection(&self, connection: u64) -> bool {
+        self.handle.with(|core| core.watch_connection(connection))
+    }
+
+    fn close_connection(&self, connection: u64) {
+        self.handle.with(|core| core.close_connection(connection));
+    }
+
+    fn connection(&self, connection: u64) -> Option<Connection> {
+        self.handle.with(|core| core.connection(connection)).map(|facts| Connection { facts })
+    }
+
+    #[getter]
+    fn most_connections(&self) -> usize {
+        self.handle.with(|core| core.stream_settings().most)
+    }
+
+    fn connections(&self) -> Vec<u64> {
+        self.handle.with(|core| core.connection_numbers())
+    }
+
+    fn named(&self, target: &Target, name: Text<'_>) -> Target {
+        let name = String::from_utf8_lossy(name.bytes());
+        Target { target: self.handle.with(|core| core.named(target.target, &name)) }
     }
 
     fn clear_blacklist(&self) -> usize {

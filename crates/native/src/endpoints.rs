@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use sipyard_endpoint::{Core as EndpointCore, Handle, Interest, ListenOptions};
+use sipyard_endpoint::{CloseReason, Core as EndpointCore, Handle, Interest, ListenOptions, OfflineAction};
 use sipyard_transaction::Protocol;
 
 use crate::address::{protocol_of, socket_address, Listener};
@@ -16,10 +16,11 @@ use crate::time::{micros, seconds};
 const READ: u32 = 1;
 const WRITE: u32 = 2;
 
-fn udp_only(protocol: &str) -> PyResult<()> {
+/// What there is a listener for.
+fn listened(protocol: &str) -> PyResult<Protocol> {
     match protocol_of(protocol)? {
-        Protocol::Udp => Ok(()),
-        other => Err(value_error(format!("{} is not supported yet", other.parameter()))),
+        known @ (Protocol::Udp | Protocol::Tcp) => Ok(known),
+        other => Err(value_error(format!("there is no listener for {}", other.parameter()))),
     }
 }
 
@@ -87,7 +88,7 @@ impl Endpoint {
         receive_buffer: usize,
         reuse_port: bool,
     ) -> PyResult<Listener> {
-        udp_only(protocol)?;
+        let protocol = listened(protocol)?;
         let options = ListenOptions {
             advertised_host,
             advertised_port,
@@ -98,7 +99,7 @@ impl Endpoint {
             receive_buffer,
             reuse_port,
         };
-        let index = self.endpoint.listen(socket_address(ip, port)?, &options).map_err(os_error)?;
+        let index = self.endpoint.listen(protocol, socket_address(ip, port)?, &options).map_err(os_error)?;
         listener_at(self.endpoint.handle(), index)
     }
 
@@ -160,6 +161,10 @@ pub struct OfflineEndpoint {
     endpoint: sipyard_endpoint::OfflineEndpoint,
 }
 
+/// A connection with where to make it to (protocol, address to come from, address and port), or what to send over it, or
+/// neither: close it.
+type PyStreamAction<'py> = (u64, Option<(&'static str, String, String, u16)>, Option<Bound<'py, PyBytes>>);
+
 type PyTransmit<'py> = (u16, &'static str, Bound<'py, PyString>, u16, Bound<'py, PyBytes>);
 
 #[pymethods]
@@ -185,9 +190,9 @@ impl OfflineEndpoint {
         advertised_host: Option<String>,
         advertised_port: Option<u16>,
     ) -> PyResult<Listener> {
-        udp_only(protocol)?;
+        let protocol = listened(protocol)?;
         let address = socket_address(ip, port)?;
-        let listener = sipyard_transaction::Listener::new(Protocol::Udp, address, advertised_host, advertised_port);
+        let listener = sipyard_transaction::Listener::new(protocol, address, advertised_host, advertised_port);
         listener_at(self.endpoint.handle(), self.endpoint.listen(listener))
     }
 
@@ -208,6 +213,46 @@ impl OfflineEndpoint {
             return Err(value_error(format!("no such listener: {listener}")));
         }
         Ok(())
+    }
+
+    fn accept(&self, now: f64, listener: u16, ip: &str, port: u16) -> PyResult<Option<u64>> {
+        let (now, remote) = (micros(now)?, socket_address(ip, port)?);
+        Ok(self.endpoint.handle().with(|core| {
+            let local = core.listeners().get(usize::from(listener))?.address;
+            core.stream_accepted(now, listener, local, remote)
+        }))
+    }
+
+    fn connected(&self, now: f64, connection: u64, ip: &str, port: u16) -> PyResult<()> {
+        let (now, local) = (micros(now)?, socket_address(ip, port)?);
+        self.endpoint.handle().with(|core| core.stream_connected(now, connection, local));
+        Ok(())
+    }
+
+    fn receive_stream(&self, now: f64, connection: u64, data: &[u8]) -> PyResult<()> {
+        let now = micros(now)?;
+        self.endpoint.handle().with(|core| core.stream_received(now, connection, data));
+        Ok(())
+    }
+
+    fn hang_up(&self, now: f64, connection: u64, refused: bool) -> PyResult<()> {
+        let now = micros(now)?;
+        let reason = if refused { CloseReason::Refused } else { CloseReason::Peer };
+        self.endpoint.handle().with(|core| core.stream_closed(now, connection, reason));
+        Ok(())
+    }
+
+    fn poll_streams<'py>(&self, py: Python<'py>, now: f64) -> PyResult<Vec<PyStreamAction<'py>>> {
+        let one = |action| match action {
+            OfflineAction::Connect(connect) => {
+                let (local, remote) = (connect.local.to_string(), connect.remote);
+                let remote = Some((connect.protocol.parameter(), local, remote.ip().to_string(), remote.port()));
+                (connect.connection, remote, None)
+            }
+            OfflineAction::Send(connection, data) => (connection, None, Some(PyBytes::new(py, &data))),
+            OfflineAction::Close(connection) => (connection, None, None),
+        };
+        Ok(self.endpoint.stream_actions(micros(now)?).into_iter().map(one).collect())
     }
 
     fn transport_failed(&self, now: f64, data: &[u8], ip: &str, port: u16) -> PyResult<()> {

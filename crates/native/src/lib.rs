@@ -5,6 +5,7 @@
 
 mod address;
 mod configure;
+mod connection;
 mod core_object;
 mod endpoints;
 mod error;
@@ -40,6 +41,8 @@ fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("STRAY_REPLY", kind::STRAY_REPLY),
         ("CLIENT_REPLY", kind::CLIENT_REPLY),
         ("CLIENT_TIMEOUT", kind::CLIENT_TIMEOUT),
+        ("CLOSED", kind::CLOSED),
+        ("NOTICE", kind::NOTICE),
     ];
     events.into_iter().try_for_each(|(name, number)| module.add(name, number))?;
     let outcomes = [
@@ -65,6 +68,7 @@ fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<syntax::Via>()?;
     module.add_class::<address::Target>()?;
     module.add_class::<address::Listener>()?;
+    module.add_class::<connection::Connection>()?;
     module.add_class::<message::Message>()?;
     module.add_class::<transaction::Branch>()?;
     module.add_class::<transaction::Transaction>()?;

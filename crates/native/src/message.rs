@@ -197,6 +197,11 @@ impl Message {
     }
 
     #[getter]
+    fn connection(&self) -> u64 {
+        self.incoming.flow().map_or(0, |flow| flow.connection)
+    }
+
+    #[getter]
     fn listener(&self) -> i32 {
         self.incoming.flow().map_or(-1, |flow| i32::from(flow.listener))
     }

@@ -87,6 +87,7 @@ impl Flow {
             remote: self.remote,
             listener: Some(self.listener),
             connection: self.connection,
+            name: 0,
         }
     }
 }
@@ -102,6 +103,8 @@ pub struct Target {
     pub listener: Option<u16>,
     /// Connection to use, 0 to let the transport find or open one.
     pub connection: u64,
+    /// Number of the name that the peer's certificate must bear, 0 for none.
+    pub name: u64,
 }
 
 /// Where a transaction without a server side would answer to.
@@ -110,6 +113,7 @@ pub(crate) const NOWHERE: Target = Target {
     remote: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
     listener: None,
     connection: 0,
+    name: 0,
 };
 
 /// One of our own addresses, with the texts that every message sent from it needs.

@@ -147,6 +147,7 @@ mod tests {
             remote: SocketAddr::from(([192, 0, 2, 1], port)),
             listener: None,
             connection: 0,
+            name: 0,
         }
     }
 

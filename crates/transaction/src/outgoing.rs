@@ -2,7 +2,7 @@
 //! §16.6).
 
 use bytes::Bytes;
-use sipyard_wire::{Prologue, ViaMark};
+use sipyard_wire::Prologue;
 
 use crate::address::{sent_by, Listener, Protocol, Target};
 use crate::branch_id::hex;
@@ -34,14 +34,16 @@ pub fn write_request(
     }
     let text = AddressText::new(request.flow.remote.ip());
     let mark = via_mark(&request.message, &request.flow, request.force_rport, &text);
-    Some(write_headed(request, outgoing, &head, mark))
-}
-
-fn write_headed(request: &Request, outgoing: &Outgoing, head: &[u8], mark: ViaMark<'_>) -> Bytes {
-    let prologue = Prologue { uri: outgoing.uri.as_deref(), head, mark, drop_top_via: false };
+    let prologue = Prologue {
+        uri: outgoing.uri.as_deref(),
+        head: &head,
+        mark,
+        drop_top_via: false,
+        for_stream: target.protocol.is_reliable(),
+    };
     let mut out = Vec::with_capacity(request.message.length() + head.len() + 256);
     outgoing.edits.write_with(&request.message, &prologue, &mut out);
-    out.into()
+    Some(out.into())
 }
 
 /// Writes our Via line.

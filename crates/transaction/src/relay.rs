@@ -213,7 +213,7 @@ impl Transaction {
     }
 
     fn relay_upstream(&mut self, io: &mut Io, message: Message, edits: Edits) {
-        let Some(data) = strip_top_via(&message, &edits) else { return };
+        let Some(data) = strip_top_via(&message, &edits, self.reply_to.protocol) else { return };
         let listened = self.arm.has(Arm::FINAL);
         let status = message.status();
         self.respond(io, Upstream { status, data, local: false, message: listened.then_some(message) });

@@ -110,7 +110,7 @@ pub fn via_target(via: &Via<'_>) -> Option<Target> {
         let text = std::str::from_utf8(text).ok()?;
         u64::from_str_radix(text, 16).ok()
     });
-    is_sane(remote).then_some(Target { protocol, remote, listener: None, connection: connection.unwrap_or(0) })
+    is_sane(remote).then_some(Target { protocol, remote, listener: None, connection: connection.unwrap_or(0), name: 0 })
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl Layer {
         let Some(mut target) = via_target(&next) else { return StrayReply::Nowhere };
         let Some(listener) = self.io.listener_for(&target, received_by) else { return StrayReply::NoListener };
         target.listener = Some(listener);
-        let Some(data) = strip_top_via(message, edits) else { return StrayReply::Nowhere };
+        let Some(data) = strip_top_via(message, edits, target.protocol) else { return StrayReply::Nowhere };
         self.io.send(target, data);
         StrayReply::Relayed
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sipyard_wire::{build, Edits, HeaderName, Message, Prologue};
 
+use crate::address::Protocol;
 use crate::branch_id::hex;
 use crate::event::{Reply, Request};
 use crate::io::Io;
@@ -11,10 +12,10 @@ use crate::server::Upstream;
 use crate::transaction::Transaction;
 
 /// A response without its top Via; `None` if that cannot be found.
-pub fn strip_top_via(message: &Message, edits: &Edits) -> Option<Bytes> {
+pub fn strip_top_via(message: &Message, edits: &Edits, to: Protocol) -> Option<Bytes> {
     message.top_via_value().ok()?;
     let mut out = Vec::with_capacity(message.length() + 64);
-    let prologue = Prologue { drop_top_via: true, ..Prologue::default() };
+    let prologue = Prologue { drop_top_via: true, for_stream: to.is_reliable(), ..Prologue::default() };
     edits.write_with(message, &prologue, &mut out);
     Some(out.into())
 }

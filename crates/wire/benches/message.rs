@@ -42,7 +42,8 @@ fn main() {
     let message = Message::parse(data.clone(), &limits).unwrap();
     let mark = ViaMark { received: None, rport: Some(5070) };
     let head = b"Via: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKt0000\r\n";
-    let prologue = Prologue { uri: Some(b"sip:bob@127.0.0.1:5080"), head, mark, drop_top_via: false };
+    let prologue =
+        Prologue { uri: Some(b"sip:bob@127.0.0.1:5080"), head, mark, drop_top_via: false, for_stream: false };
     let mut out = Vec::with_capacity(2048);
     measure("write relayed", || {
         out.clear();

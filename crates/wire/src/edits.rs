@@ -75,6 +75,8 @@ pub struct Prologue<'a> {
     pub mark: ViaMark<'a>,
     /// Take the top Via away (a response on its way upstream).
     pub drop_top_via: bool,
+    /// The message goes into a stream: it needs a Content-Length (RFC 3261 §18.3).
+    pub for_stream: bool,
 }
 
 /// An edit that one writing adds; by default none, at the very start.
@@ -214,7 +216,7 @@ impl Edits {
         if let Some((start, end)) = self.top_via_edit(message, prologue, &mut marked) {
             extras[2] = Extra { start, end, text: &marked };
         }
-        if let Some((start, end)) = self.length_edit(message, &mut length) {
+        if let Some((start, end)) = self.length_edit(message, prologue.for_stream, &mut length) {
             extras[3] = Extra { start, end, text: &length };
         }
         extras.sort_by_key(|extra| extra.start);
@@ -264,10 +266,11 @@ impl Edits {
     }
 
     /// Content-Length follows a changed body (RFC 3261 §20.14).
-    fn length_edit(&self, message: &Message, text: &mut Vec<u8>) -> Option<(usize, usize)> {
+    fn length_edit(&self, message: &Message, for_stream: bool, text: &mut Vec<u8>) -> Option<(usize, usize)> {
         let body = message.body_offset();
         let first = self.splices.partition_point(|splice| splice.start < body);
-        let touched = self.splices.get(first..).filter(|splices| !splices.is_empty())?;
+        let is_missing = for_stream && message.first(HeaderName::ContentLength).is_none();
+        let touched = self.splices.get(first..).filter(|splices| is_missing || !splices.is_empty())?;
         let mut at = body;
         let mut length = message.body_end() - body;
         for splice in touched {

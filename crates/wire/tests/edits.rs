@@ -119,6 +119,7 @@ fn the_relay_writes_its_via_on_top_and_marks_the_one_below() {
         head: b"Via: SIP/2.0/UDP me;branch=z9hG4bKm\r\nRecord-Route: <sip:me;lr>\r\n",
         mark: ViaMark { received: Some(b"192.0.2.7"), rport: Some(6000) },
         drop_top_via: false,
+        for_stream: false,
     };
     let mut out = Vec::new();
     edits.write_with(&message, &prologue, &mut out);
@@ -224,5 +225,22 @@ fn cancel_and_ack_name_the_branch_that_was_sent() {
         assert_eq!(message.all(HeaderName::Route).count(), 2);
         assert_eq!(message.vias().count(), 1);
         assert_eq!(message.cseq().unwrap().number, 7);
+    }
+}
+
+#[test]
+fn a_message_that_goes_into_a_stream_says_how_long_its_body_is() {
+    let rows: [(&str, bool, usize); 4] = [
+        ("OPTIONS sip:b SIP/2.0\r\nCSeq: 1 OPTIONS\r\n\r\n", true, 1),
+        ("OPTIONS sip:b SIP/2.0\r\nCSeq: 1 OPTIONS\r\n\r\nbody", true, 1),
+        ("OPTIONS sip:b SIP/2.0\r\nl: 4\r\nCSeq: 1 OPTIONS\r\n\r\nbody", true, 0),
+        ("OPTIONS sip:b SIP/2.0\r\nCSeq: 1 OPTIONS\r\n\r\n", false, 0),
+    ];
+    for (data, for_stream, added) in rows {
+        let message = parse(data);
+        let mut out = Vec::new();
+        Edits::default().write_with(&message, &Prologue { for_stream, ..Prologue::default() }, &mut out);
+        let line = format!("Content-Length: {}\r\n\r\n", message.body().len());
+        assert_eq!(text(out).matches(&line).count(), added, "{}", data);
     }
 }

@@ -12,11 +12,13 @@ from typing import Final, Literal, TypeAlias, TypedDict, Unpack, final
 __all__ = [
     "CLIENT_REPLY",
     "CLIENT_TIMEOUT",
+    "CLOSED",
     "ENDED",
     "EVENT_READ",
     "EVENT_WRITE",
     "FAILURE",
     "FINAL",
+    "NOTICE",
     "RELAY_CANCELLED",
     "RELAY_FINAL",
     "RELAY_LOOP",
@@ -28,6 +30,7 @@ __all__ = [
     "STRAY_REPLY",
     "Branch",
     "ClientTransaction",
+    "Connection",
     "Core",
     "Endpoint",
     "Listener",
@@ -66,6 +69,11 @@ CLIENT_REPLY: Final[int]
 CLIENT_TIMEOUT: Final[int]
 """Event: a request of our own ended without a final reply. (CLIENT_TIMEOUT, None, client transaction,
 status, 0); status 408 (no answer) or 503 (could not be sent)."""
+
+CLOSED: Final[int]
+"""Event: a connection that was watched has ended. (CLOSED, None, why, 0, connection)."""
+NOTICE: Final[int]
+"""Event: something for the log, at most one a second. (NOTICE, None, text, 0, 0)."""
 
 RELAY_NOT_SENT: Final[int]
 """`relay`, `forward`: no branch could be sent (-1)."""
@@ -316,6 +324,9 @@ class Message:
     def protocol(self) -> str:
         """Protocol it came by, such as "udp"; "" for a message that was not received."""
     @property
+    def connection(self) -> int:
+        """Number of the connection that it came over, 0 for a datagram."""
+    @property
     def listener(self) -> int:
         """Index of the listener it came in by; -1 for a message that was not received."""
     @property
@@ -544,7 +555,7 @@ class ClientTransaction:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
-_Event: TypeAlias = tuple[int, Message | None, Transaction | ClientTransaction | None, int, int]
+_Event: TypeAlias = tuple[int, Message | None, Transaction | ClientTransaction | str | None, int, int]
 """kind, message, transaction, a, b: see the event constants."""
 
 # --- core -------------------------------------------------------------------------------------------------
@@ -584,6 +595,16 @@ class _Settings(TypedDict, total=False):
     max_transactions: int
     queue_limit: int
     retry_after: int
+    tcp_max_connections: int
+    tcp_max_of_one: int
+    tcp_max_strangers_of_one: int
+    tcp_queue: int
+    tcp_connect_timeout: float
+    tcp_send_timeout: float
+    tcp_connection_lifetime: float
+    tcp_first_message: float
+    tcp_message_time: float
+    tcp_accept_aliases: bool
 
 @final
 class Core:
@@ -669,14 +690,59 @@ class Core:
     @property
     def blacklist_memory(self) -> tuple[int, int]:
         """Bytes that they take, about, and the most that they may take."""
+    def add_alias(self, message: Message, port: int | None) -> bool:
+        """Let requests to this port of a request's sender (None: its Via's) take the connection that the
+        request came over. False: it came over none, or another one has that address."""
+    def watch_connection(self, connection: int) -> bool:
+        """Make the end of a connection an event; False when it has ended."""
+    def close_connection(self, connection: int) -> None:
+        """Close one, once what waits in it is sent."""
+    def connection(self, connection: int) -> Connection | None: ...
+    @property
+    def most_connections(self) -> int:
+        """How many there may be at once."""
+    def connections(self) -> list[int]:
+        """The numbers of all connections."""
+    def named(self, target: Target, name: str) -> Target:
+        """A target whose peer must show a certificate of this domain (RFC 5922); the same one where there
+        are no certificates."""
     def clear_blacklist(self) -> int:
         """Forget them all; how many those were."""
     def poll_events(self, limit: int = 256) -> list[_Event]:
         """Take up to `limit` events off the queue."""
 
 @final
+class Connection:
+    """A connection as it was when it was asked about. Immutable."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def listener(self) -> int:
+        """Index of the listener that took it, or that it was made from."""
+    @property
+    def remote(self) -> tuple[str, int]:
+        """The peer's address and port."""
+    @property
+    def local(self) -> tuple[str, int]: ...
+    @property
+    def is_ours(self) -> bool:
+        """Whether we asked for it."""
+    @property
+    def is_open(self) -> bool:
+        """Whether messages may flow (it is neither being made nor being closed)."""
+    @property
+    def aliases(self) -> list[tuple[str, int]]:
+        """Other addresses whose messages take it (`force_tcp_alias`)."""
+    @property
+    def left(self) -> float:
+        """Seconds until it is closed if nothing happens."""
+
+@final
 class Endpoint:
-    """The core on real UDP sockets.
+    """The core on real sockets.
 
     Selector mode (`threads=0`): the asyncio loop's selector calls `wait`, which does all I/O with the
     interpreter detached. Thread mode (`threads=1`): an I/O thread does it and `fileno()` becomes readable
@@ -701,7 +767,7 @@ class Endpoint:
         receive_buffer: int = 4194304,
         reuse_port: bool = False,
     ) -> Listener:
-        """Open a socket (only "udp" so far: ValueError) and return its listener. A wildcard address stands
+        """Open a socket ("udp" or "tcp", else ValueError) and return its listener. A wildcard address stands
         for one listener for each address of the host, the first is returned. A multicast `ip` is
         joined on `multicast_interface` (its address or name). OSError with errno when the system refuses."""
     def fileno(self) -> int:
@@ -751,6 +817,17 @@ class OfflineEndpoint:
         """A datagram from ip:port arrives on a listener (`destination_ip`: for a wildcard one); ValueError
         for an unknown listener or a bad address. Time never goes back: an earlier `now` is taken as the
         last one."""
+    def accept(self, now: float, listener: int, ip: str, port: int) -> int | None:
+        """A peer at ip:port connects to a listener: the connection's number, or None: he is not wanted."""
+    def connected(self, now: float, connection: int, ip: str, port: int) -> None:
+        """A connection that `poll_streams` asked for stands; ip:port is our end of it."""
+    def receive_stream(self, now: float, connection: int, data: bytes) -> None:
+        """Bytes come over a connection."""
+    def hang_up(self, now: float, connection: int, refused: bool) -> None:
+        """The peer closed a connection, or refused it."""
+    def poll_streams(self, now: float) -> list[tuple[int, tuple[str, str, str, int] | None, bytes | None]]:
+        """What to do with connections, after `poll_transmits`: the number, and where to connect it to
+        (protocol, our address, ip, port), or what to send, or neither: close it."""
     def transport_failed(self, now: float, data: bytes, ip: str, port: int) -> None:
         """The network says (ICMP) that this datagram, sent to ip:port, could not be delivered."""
     def advance(self, now: float) -> None:

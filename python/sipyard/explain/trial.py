@@ -65,7 +65,7 @@ def _addresses(hypothesis: Hypothesis, site: Site) -> list[Address]:
         return [address_of(text, "--listen") for text in hypothesis.listen]
     found: list[Address] = []
     for one in settings.listens():
-        if one.protocol == "udp":
+        if one.protocol in ("", "udp"):
             port = settings.port if one.port is None else one.port
             found += [Address(ip.partition("%")[0], port) for ip in one.addresses()]
     return found or [Address("10.0.0.1", settings.port)]

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sipyard import __version__
 from sipyard._native.core import version as core_version
@@ -37,6 +37,8 @@ class CoreCommands:
         add("core.kill", self.kill, old_name="kill")
         add("core.shmmem", self.memory)
         add("core.tcp_info", self.connections)
+        add("core.tcp_list", self.connection_list)
+        add("core.tcp_close", self.close_connection)
         add("core.counters", self.counters)
         add("core.live", self.live)
         add("dst_blacklist.debug", self.blacklist)
@@ -87,8 +89,39 @@ class CoreCommands:
         return {"total": now, "free": 0, "used": now, "max_used": most, "fragments": 0}
 
     def connections(self) -> dict[str, int]:
-        """TCP: none in this version."""
-        return {"readers": 0, "max_connections": 0, "opened_connections": 0}
+        """How many connections there are and may be (`readers` is SER's count of processes)."""
+        core = self._engine.core
+        return {
+            "readers": 0,
+            "max_connections": core.most_connections,
+            "opened_connections": len(core.connections()),
+        }
+
+    def connection_list(self, number: int | None = None) -> list[dict[str, Any]]:
+        """Connections, or the one of this number: peers, own addresses, and the seconds until each is closed
+        if nothing happens (not in SER)."""
+        core = self._engine.core
+        found = [core.connection(one) for one in (core.connections() if number is None else [number])]
+        return [
+            {
+                "number": one.number,
+                "proto": one.protocol,
+                "remote": _hostport(one.remote),
+                "local": _hostport(one.local),
+                "ours": one.is_ours,
+                "open": one.is_open,
+                "aliases": [_hostport(alias) for alias in one.aliases],
+                "expires": round(one.left),
+            }
+            for one in found
+            if one is not None
+        ]
+
+    def close_connection(self, number: int) -> None:
+        """Close a connection (not in SER)."""
+        if self._engine.core.connection(number) is None:
+            raise RpcFault(404, f"there is no connection {number}")
+        self._engine.core.close_connection(number)
 
     def blacklist(self) -> list[dict[str, str | int]]:
         """Destinations that did not answer lately, with the seconds for which nothing is sent there."""
@@ -112,3 +145,8 @@ class CoreCommands:
     def live(self) -> dict[str, int]:
         """What there is now: transactions, timers, events in the queue, messages that wait."""
         return {**self._engine.core.live(), "waiting_handlers": len(self._engine.tasks)}
+
+
+def _hostport(address: tuple[str, int]) -> str:
+    ip, port = address
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"

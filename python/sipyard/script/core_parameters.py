@@ -16,7 +16,6 @@ Type = Literal["number", "switch", "string", "word", "name or number", "sockets"
 _THREADS = "one thread decides here and the core moves the packets, so there are no worker processes to count"
 _MEMORY = "there is no shared memory pool; Python and the core use what they need"
 _TLS = "TLS is set by module tls"
-_TCP = "this build listens on UDP only"
 _OWN_FIFO = "the management server is a module in SER 2.0"
 _BLACKLIST = "an entry goes when it ends, without cleanings"
 _RECEIVED = "`received` is added by comparing addresses, as RFC 3261 §18.2.1 asks, without DNS"
@@ -153,16 +152,25 @@ PARAMETERS: Final[tuple[CoreParameter, ...]] = (
         ("wdir",),
     ),
     _P("mhomed", "switch", 0, 0, _B, "ask the kernel for the outgoing interface", "the core always does"),
-    _P("disable_tcp", "switch", 0, 0, _B, "no TCP", _TCP),
+    _P(
+        "disable_tcp",
+        "switch",
+        0,
+        0,
+        _B,
+        "no TCP; else an address without a protocol is listened on by UDP and TCP",
+    ),
     _P("tcp_children", "number", 8, 8, _B, "TCP readers", _THREADS),
-    _P("tcp_accept_aliases", "switch", 0, 0, _B, "honour the Via's alias parameter", _TCP),
-    _P("tcp_send_timeout", "number", 10, 10, _B, "seconds", _TCP),
-    _P("tcp_connect_timeout", "number", 10, 10, _B, "seconds", _TCP),
-    _P("tcp_connection_lifetime", "number", 120, 120, _N, "idle seconds", _TCP),
+    _P("tcp_accept_aliases", "switch", 0, 0, _B, "honour the Via's alias parameter"),
+    _P("tcp_send_timeout", "number", 10, 10, _B, "seconds for a peer to read what waits for it"),
+    _P("tcp_connect_timeout", "number", 10, 10, _B, "seconds for a connection to come about"),
+    _P("tcp_connection_lifetime", "number", 120, 120, _N, "seconds without a message or keep-alive"),
+    _P("tcp_max_of_one", "number", 1024, 1024, _B, "most connections from one address (not in SER)"),
+    _P("tcp_first_message", "number", 10, 10, _B, "seconds for a peer's first whole message (not in SER)"),
     _P(
         "tcp_poll_method", "word", None, None, _N, "how to wait for sockets", "the core always waits by epoll"
     ),
-    _P("tcp_max_connections", "number", 2048, 2048, _B, "most connections", _TCP),
+    _P("tcp_max_connections", "number", 2048, 2048, _B, "most connections"),
     _P("disable_tls", "switch", 1, 1, _B, "no TLS", _TLS, ("tls_disable",)),
     _P("enable_tls", "switch", 0, 0, _B, "TLS", _TLS, ("tls_enable",)),
     _P("tls_method", "word", "sslv23", None, _B, "TLS version", _TLS),

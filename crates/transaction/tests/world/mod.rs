@@ -40,7 +40,7 @@ pub fn flow(from: &str) -> Flow {
 }
 
 pub fn target(party: &str) -> Target {
-    Target { protocol: Protocol::Udp, remote: address(party), listener: None, connection: 0 }
+    Target { protocol: Protocol::Udp, remote: address(party), listener: None, connection: 0, name: 0 }
 }
 
 pub fn branch_to(targets: &[&str]) -> Branch {

@@ -1,0 +1,257 @@
+//! Connections on sockets: accepting, connecting, reading and writing for the core's `streams`.
+
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::os::fd::AsRawFd;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use sipyard_transaction::Micros;
+use sipyard_transport::{monotonic_micros, tcp_accept, tcp_connect, Epoll, Interest, Ready, TcpOptions};
+
+use crate::channel::{Arrived, Channel};
+use crate::core::Core;
+use crate::online::Net;
+use crate::streams::{CloseReason, Connect, StreamAction};
+
+/// Tokens of sockets that accept, and of connections; both stand above those of datagram sockets.
+const ACCEPTOR: u64 = 1 << 61;
+const CHANNEL: u64 = 1 << 62;
+/// Connections taken from one socket in one turn, before others have theirs.
+const ACCEPTS: usize = 64;
+/// Full buffers taken from one connection in one turn.
+const READS: usize = 4;
+const BUFFER: usize = 65_536;
+/// How long nobody is accepted when there are no descriptors: with the socket's backlog always ready, looking again at
+/// once would be a busy loop.
+const PAUSE: Micros = 100_000;
+
+/// A socket that accepts, and the listeners that it stands for: one, or one for each address of a wildcard.
+pub(crate) struct Acceptor {
+    pub(crate) socket: TcpListener,
+    pub(crate) listeners: Vec<(IpAddr, u16)>,
+    pub(crate) options: TcpOptions,
+    /// Nobody is accepted until then.
+    paused_until: Option<Micros>,
+}
+
+impl Acceptor {
+    pub(crate) fn new(socket: TcpListener, listeners: Vec<(IpAddr, u16)>, options: TcpOptions) -> Acceptor {
+        Acceptor { socket, listeners, options, paused_until: None }
+    }
+
+    fn listener_at(&self, local: IpAddr) -> Option<u16> {
+        let found = self.listeners.iter().find(|(ip, _)| *ip == local).or_else(|| self.listeners.first());
+        found.map(|(_, listener)| *listener)
+    }
+}
+
+/// Sockets of connections.
+pub(crate) struct Channels {
+    acceptors: Vec<Acceptor>,
+    open: HashMap<u64, Channel>,
+    buffer: Box<[u8]>,
+    pieces: Vec<Bytes>,
+}
+
+impl Default for Channels {
+    fn default() -> Channels {
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        Channels { acceptors: Vec::new(), open: HashMap::new(), buffer, pieces: Vec::new() }
+    }
+}
+
+impl Channels {
+    /// When accepting goes on, if it has been paused.
+    pub(crate) fn next_wake(&self) -> Option<Micros> {
+        self.acceptors.iter().filter_map(|acceptor| acceptor.paused_until).min()
+    }
+
+    /// Accept on a socket from now on.
+    pub(crate) fn add_acceptor(&mut self, epoll: &Epoll, acceptor: Acceptor) -> io::Result<()> {
+        let token = ACCEPTOR | self.acceptors.len() as u64;
+        epoll.add(acceptor.socket.as_raw_fd(), token, Interest::READ)?;
+        self.acceptors.push(acceptor);
+        Ok(())
+    }
+
+    /// Close all sockets.
+    pub(crate) fn close(&mut self) {
+        self.acceptors.clear();
+        self.open.clear();
+    }
+
+    fn resume_accepting(&mut self, epoll: &Epoll, now: Micros) {
+        for (index, acceptor) in self.acceptors.iter_mut().enumerate() {
+            let is_over = acceptor.paused_until.is_some_and(|until| until <= now);
+            let token = ACCEPTOR | index as u64;
+            if is_over && epoll.modify(acceptor.socket.as_raw_fd(), token, Interest::READ).is_ok() {
+                acceptor.paused_until = None;
+            }
+        }
+    }
+}
+
+/// Whether a token is one of ours.
+pub(crate) fn is_stream_token(token: u64) -> bool {
+    token & (ACCEPTOR | CHANNEL) != 0 && token != u64::MAX
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+impl Net {
+    /// A socket that accepts or one of a connection is ready.
+    pub(crate) fn serve_stream(&self, ready: &Ready) {
+        let mut channels = self.channels.lock();
+        if ready.token & CHANNEL != 0 {
+            self.serve_channel(&mut channels, ready.token & !CHANNEL, ready);
+        } else {
+            self.accept_from(&mut channels, (ready.token & !ACCEPTOR) as usize);
+        }
+    }
+
+    /// Do what the core wants done with connections; also what time has brought.
+    pub(crate) fn serve_actions(&self) {
+        let mut channels = self.channels.lock();
+        if channels.next_wake().is_some() {
+            channels.resume_accepting(&self.epoll, monotonic_micros());
+        }
+        while let Some(action) = self.handle.with(Core::poll_stream_action) {
+            match action {
+                StreamAction::Connect(connect) => self.connect(&mut channels, &connect),
+                StreamAction::Write(number) => self.write_channel(&mut channels, number),
+                // Dropping the socket closes it and takes it out of epoll.
+                StreamAction::Close(number) => drop(channels.open.remove(&number)),
+            }
+        }
+    }
+
+    fn accept_from(&self, channels: &mut Channels, index: usize) {
+        for _ in 0..ACCEPTS {
+            let Some(acceptor) = channels.acceptors.get_mut(index) else { return };
+            let (stream, remote) = match tcp_accept(&acceptor.socket, acceptor.options) {
+                Ok(accepted) => accepted,
+                Err(error) if is_out_of_descriptors(&error) => {
+                    self.pause_accepting(acceptor, index);
+                    return;
+                }
+                // Nobody is there, or he has gone again.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => continue,
+            };
+            let Ok(local) = stream.local_addr() else { continue };
+            let Some(listener) = acceptor.listener_at(local.ip()) else { continue };
+            let now = monotonic_micros();
+            let accepted = self.handle.with(|core| core.stream_accepted(now, listener, local, remote));
+            if let Some(number) = accepted {
+                self.adopt_channel(channels, number, Channel::new(stream, false), Interest::READ);
+            }
+        }
+    }
+
+    /// Let a stranger go to make room, and accept nobody for a while.
+    fn pause_accepting(&self, acceptor: &mut Acceptor, index: usize) {
+        let nothing = Interest { readable: false, writable: false };
+        let token = ACCEPTOR | index as u64;
+        if self.epoll.modify(acceptor.socket.as_raw_fd(), token, nothing).is_ok() {
+            acceptor.paused_until = Some(monotonic_micros() + PAUSE);
+        }
+        self.handle.with(|core| {
+            core.make_room();
+            core.notice("out of file descriptors: new connections must wait");
+        });
+    }
+
+    fn adopt_channel(&self, channels: &mut Channels, number: u64, channel: Channel, interest: Interest) {
+        match self.epoll.add(channel.fd(), CHANNEL | number, interest) {
+            Ok(()) => drop(channels.open.insert(number, channel)),
+            Err(_) => self.ended(number, CloseReason::Broken),
+        }
+    }
+
+    fn connect(&self, channels: &mut Channels, connect: &Connect) {
+        let Connect { connection, local, remote, .. } = connect;
+        let options = TcpOptions::default();
+        let local = Some(*local).filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == remote.is_ipv4());
+        // A listener's address that does not lead there is no reason not to try.
+        let made = tcp_connect(*remote, local, options).or_else(|_| tcp_connect(*remote, None, options));
+        match made {
+            Ok(stream) => {
+                let interest = Interest { readable: true, writable: true };
+                self.adopt_channel(channels, *connection, Channel::new(stream, true), interest);
+            }
+            Err(_) => self.ended(*connection, CloseReason::Refused),
+        }
+    }
+
+    fn ended(&self, number: u64, reason: CloseReason) {
+        let now = monotonic_micros();
+        self.guarded(|core| core.stream_closed(now, number, reason));
+    }
+
+    fn serve_channel(&self, channels: &mut Channels, number: u64, ready: &Ready) {
+        let Some(channel) = channels.open.get_mut(&number) else { return };
+        if channel.is_connecting {
+            match channel.finish_connecting() {
+                Ok(local) => {
+                    let now = monotonic_micros();
+                    self.guarded(|core| core.stream_connected(now, number, local));
+                }
+                Err(_) => return self.ended(number, CloseReason::Refused),
+            }
+        }
+        if ready.writable {
+            self.write_channel(channels, number);
+        }
+        if ready.readable {
+            self.read_channel(channels, number);
+        }
+    }
+
+    fn read_channel(&self, channels: &mut Channels, number: u64) {
+        let Channels { open, buffer, .. } = channels;
+        let Some(channel) = open.get_mut(&number) else { return };
+        for _ in 0..READS {
+            let now = monotonic_micros();
+            match channel.read(buffer) {
+                Arrived::Bytes(count) => {
+                    let data = buffer.get(..count).unwrap_or_default();
+                    self.guarded(|core| core.stream_received(now, number, data));
+                    if count < BUFFER {
+                        return;
+                    }
+                }
+                Arrived::Nothing => return,
+                Arrived::End(reason) => return self.ended(number, reason),
+            }
+        }
+    }
+
+    fn write_channel(&self, channels: &mut Channels, number: u64) {
+        let Channels { open, pieces, .. } = channels;
+        let Some(channel) = open.get_mut(&number).filter(|channel| !channel.is_connecting) else { return };
+        let mut is_blocked = false;
+        loop {
+            pieces.clear();
+            self.handle.with(|core| core.stream_output(number, pieces));
+            if pieces.is_empty() {
+                break;
+            }
+            let Ok(count) = channel.write(pieces) else { return self.ended(number, CloseReason::Broken) };
+            is_blocked = count < pieces.iter().map(Bytes::len).sum();
+            let now = monotonic_micros();
+            if !self.handle.with(|core| core.stream_wrote(now, number, count, is_blocked)) {
+                break;
+            }
+        }
+        if channel.is_blocked != is_blocked {
+            let interest = Interest { readable: true, writable: is_blocked };
+            // Without the watch the next message for this peer tries again.
+            if self.epoll.modify(channel.fd(), CHANNEL | number, interest).is_ok() {
+                channel.is_blocked = is_blocked;
+            }
+        }
+    }
+}

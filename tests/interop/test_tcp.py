@@ -1,0 +1,86 @@
+"""Calls over TCP, and between TCP and UDP, with sipp and baresip; a phone that is switched off."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from interop.baresip import Baresip
+from interop.processes import Exchange, Router, free_port, status
+from interop.sipp import Sipp
+
+Start = Callable[..., Sipp]
+ONE, EACH = "t1", "tn"
+"""sipp's one connection for all calls, and one for each."""
+
+
+def register(router: Router, user: str, contact: str) -> None:
+    aor, domain = f"sip:{user}@127.0.0.1:{router.port}", f"sip:127.0.0.1:{router.port}"
+    with Exchange(router.port) as own:
+        text = own.request("REGISTER", aor, f"Contact: <{contact}>;expires=600")
+        own.send(text.replace(f"REGISTER {aor}".encode(), f"REGISTER {domain}".encode()))
+        assert status(own.receive(2)) == 200
+
+
+@pytest.mark.parametrize(("caller", "callee"), [(ONE, ONE), (EACH, ONE), (ONE, "u1"), ("u1", ONE)])
+def test_calls(router: Router, sipp: Start, caller: str, callee: str) -> None:
+    port = free_port()
+    parameter = "" if callee == "u1" else ";transport=tcp"
+    register(router, "u0", f"sip:u0@127.0.0.1:{port}{parameter}")
+    answering = sipp("uas_answer", router.port, port, count=50, transport=callee)
+    calling = sipp(
+        "uac_call", router.port, free_port(), count=50, rate=50, users="u0;caller0;", transport=caller
+    )
+    calling.finish()
+    answering.finish()
+
+
+def test_a_callee_who_is_not_there_costs_no_time(router: Router) -> None:
+    register(router, "u0", f"sip:u0@127.0.0.1:{free_port()};transport=tcp")
+    with Exchange(router.port) as own:
+        own.send(own.request("OPTIONS", f"sip:u0@127.0.0.1:{router.port}"))
+        assert status(own.receive(2)) == 503
+
+
+def test_phones(router: Router, phone: Callable[..., Baresip]) -> None:
+    """Their contacts name ports where they listen, their connections come from others."""
+    alice, bob = (phone(name, router.port, transport="tcp") for name in ("alice", "bob"))
+    alice.registered()
+    bob.registered()
+    alice.tell("dial", f"sip:bob@127.0.0.1:{router.port}")
+    bob.wait_for("CALL_INCOMING")
+    bob.tell("accept")
+    alice.wait_for("CALL_ESTABLISHED")
+    bob.wait_for("CALL_ESTABLISHED")
+    bob.tell("hangup")
+    alice.wait_for("CALL_CLOSED")
+
+
+def test_a_reply_finds_a_caller_whose_connection_broke(router: Router) -> None:
+    """RFC 3261 §18.2.2: to the port of the Via, by a new connection."""
+    with socket.create_server(("127.0.0.1", 0)) as own, socket.create_server(("127.0.0.1", 0)) as callee:
+        register(router, "u0", f"sip:u0@127.0.0.1:{callee.getsockname()[1]};transport=tcp")
+        own.settimeout(10)
+        callee.settimeout(10)
+        request = (
+            f"OPTIONS sip:u0@127.0.0.1:{router.port} SIP/2.0\r\n"
+            f"Via: SIP/2.0/TCP 127.0.0.1:{own.getsockname()[1]};branch=z9hG4bKbroken\r\n"
+            "From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:u0@127.0.0.1>\r\nCall-ID: broken\r\n"
+            "CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", router.port)) as breaking:
+            breaking.sendall(request.encode())
+            server_side, _ = callee.accept()
+            relayed = server_side.recv(65536).decode()
+        head = [
+            line
+            for line in relayed.split("\r\n")
+            if line.startswith(("Via", "From", "To", "Call-ID", "CSeq"))
+        ]
+        answer = "\r\n".join(["SIP/2.0 200 OK", *head, "Content-Length: 0", "", ""])
+        server_side.sendall(answer.encode())
+        again, _ = own.accept()
+        with again, server_side:
+            assert again.recv(65536).startswith(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 127.0.0.1")
