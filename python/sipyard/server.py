@@ -93,9 +93,11 @@ class Server:
             wanted = [Listen(address) for address in interface_addresses()]
         listeners: list[Listener] = []
         for one in wanted:
-            if one.protocol not in ("", "udp", "tcp"):
-                self._say(f"not listening on {one}: there is only UDP and TCP in this version")
+            if one.protocol not in ("", "udp", "tcp", "tls"):
+                self._say(f"not listening on {one}: there is only UDP, TCP and TLS in this version")
                 continue
+            if one.protocol == "tls" and "tls" not in self.site.modules:
+                raise ConfigError(f'listening on {one} needs loadmodule "tls"')
             listeners += self._open(one, is_asked)
         if not listeners:
             raise ConfigError("there is no socket to listen on")
@@ -103,16 +105,25 @@ class Server:
 
     def _open(self, one: Listen, is_asked: bool) -> Iterator[Listener]:
         """An address by its protocol; without one by all that there are (SER)."""
-        port = self.settings.port if one.port is None else one.port
+        settings = self.settings
         for address in one.addresses():
             is_multicast = ipaddress.ip_address(address.partition("%")[0]).is_multicast
-            has_streams = not (self.settings.disable_tcp or is_multicast)
-            chosen = port
-            for protocol in (one.protocol,) if one.protocol else ("udp", "tcp") if has_streams else ("udp",):
-                listener = self._open_one(Listen(address, chosen, protocol), is_multicast, is_asked)
+            chosen = settings.port if one.port is None else one.port
+            for protocol in (one.protocol,) if one.protocol else self._protocols(is_multicast):
+                is_own_port = protocol == "tls" and (one.port is None or not one.protocol)
+                port = settings.tls_port_no if is_own_port else chosen
+                listener = self._open_one(Listen(address, port, protocol), is_multicast, is_asked)
                 if listener is not None:
-                    chosen = listener.port  # the same for all, also where the system chose it
+                    chosen = listener.port  # TCP's is UDP's, also where the system chose it
                     yield listener
+
+    def _protocols(self, is_multicast: bool) -> Iterator[str]:
+        """What an address without a protocol is listened on by."""
+        yield "udp"
+        if not (self.settings.disable_tcp or is_multicast):
+            yield "tcp"
+            if self.settings.enable_tls and "tls" in self.site.modules:
+                yield "tls"
 
     def _open_one(self, one: Listen, is_multicast: bool, is_asked: bool) -> Listener | None:
         settings = self.settings

@@ -136,6 +136,8 @@ class Settings:
     dst_blacklist_expire: int = 60
     dst_blacklist_mem: int = 250
     disable_tcp: bool = False
+    enable_tls: bool = False
+    tls_port_no: int = 5061
     tcp_accept_aliases: bool = False
     tcp_send_timeout: int = 10
     tcp_connect_timeout: int = 10

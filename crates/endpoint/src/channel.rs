@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use bytes::Bytes;
 
 use crate::streams::CloseReason;
+use crate::tls::{Secured, TlsFacts};
 
 /// What a look at a readable socket gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,34 +20,76 @@ pub(crate) enum Arrived {
     End(CloseReason),
 }
 
+/// How far a connection that was asked for is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The network has not answered.
+    Connecting,
+    /// The TLS handshake is under way.
+    Handshaking,
+    /// Messages may flow.
+    Open,
+}
+
 /// A socket of a connection.
 pub(crate) struct Channel {
     stream: TcpStream,
-    pub(crate) is_connecting: bool,
+    tls: Option<Box<Secured>>,
+    pub(crate) progress: Progress,
     /// Whether the socket is watched for room to write.
     pub(crate) is_blocked: bool,
 }
 
 impl Channel {
-    pub(crate) fn new(stream: TcpStream, is_connecting: bool) -> Channel {
-        Channel { stream, is_connecting, is_blocked: is_connecting }
+    /// A socket that was accepted.
+    pub(crate) fn accepted(stream: TcpStream, tls: Option<Secured>) -> Channel {
+        let progress = if tls.is_some() { Progress::Handshaking } else { Progress::Open };
+        Channel { stream, tls: tls.map(Box::new), progress, is_blocked: false }
+    }
+
+    /// A socket that is being connected.
+    pub(crate) fn connecting(stream: TcpStream, tls: Option<Secured>) -> Channel {
+        Channel { stream, tls: tls.map(Box::new), progress: Progress::Connecting, is_blocked: true }
     }
 
     pub(crate) fn fd(&self) -> RawFd {
         self.stream.as_raw_fd()
     }
 
-    /// Whether a connection that was asked for has come about.
-    pub(crate) fn finish_connecting(&mut self) -> io::Result<SocketAddr> {
-        self.is_connecting = false;
-        match self.stream.take_error()? {
-            Some(error) => Err(error),
-            None => self.stream.local_addr(),
+    /// Whether TLS stands between the socket and SIP.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Our end of it.
+    pub(crate) fn local(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    /// The network has answered a connection that was asked for: the error, if it is one.
+    pub(crate) fn finish_connecting(&mut self) -> io::Result<()> {
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error);
         }
+        self.progress = if self.tls.is_some() { Progress::Handshaking } else { Progress::Open };
+        Ok(())
+    }
+
+    /// Whether the TLS handshake has just come to its end; its facts.
+    pub(crate) fn finish_handshake(&mut self) -> Option<TlsFacts> {
+        let tls = self.tls.as_ref().filter(|tls| !tls.connection.is_handshaking())?;
+        let is_news = self.progress == Progress::Handshaking;
+        is_news.then(|| {
+            self.progress = Progress::Open;
+            tls.facts()
+        })
     }
 
     /// Read what there is, as far as it fits.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Arrived {
+        if self.tls.is_some() {
+            return self.read_secured(buffer);
+        }
         loop {
             return match self.stream.read(buffer) {
                 Ok(0) => Arrived::End(CloseReason::Peer),
@@ -58,9 +101,40 @@ impl Channel {
         }
     }
 
+    fn read_secured(&mut self, buffer: &mut [u8]) -> Arrived {
+        loop {
+            let Some(tls) = self.tls.as_mut() else { return Arrived::Nothing };
+            match tls.connection.reader().read(buffer) {
+                Ok(0) => return Arrived::End(CloseReason::Peer),
+                Ok(count) => return Arrived::Bytes(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // The peer hung up without TLS's word for it.
+                Err(_) => return Arrived::End(CloseReason::Peer),
+            }
+            match tls.connection.read_tls(&mut self.stream) {
+                Ok(0) if tls.connection.is_handshaking() => return Arrived::End(CloseReason::Tls),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Arrived::Nothing,
+                Err(_) => return Arrived::End(CloseReason::Broken),
+            }
+            let is_good = tls.connection.process_new_packets().is_ok();
+            // The handshake's answers, or the alert that says what is wrong; what does not fit waits for room.
+            let is_sent = self.flush().is_ok();
+            if !is_good || !is_sent {
+                return Arrived::End(if is_good { CloseReason::Broken } else { CloseReason::Tls });
+            }
+        }
+    }
+
     /// Write pieces; how many bytes of them went.
     pub(crate) fn write(&mut self, pieces: &[Bytes]) -> io::Result<usize> {
         let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        if let Some(tls) = self.tls.as_mut() {
+            let count = tls.connection.writer().write_vectored(&slices)?;
+            self.flush()?;
+            return Ok(count);
+        }
         loop {
             return match self.stream.write_vectored(&slices) {
                 Ok(0) => Err(io::ErrorKind::WriteZero.into()),
@@ -69,6 +143,34 @@ impl Channel {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
                 Err(error) => Err(error),
             };
+        }
+    }
+
+    /// Write what TLS has to say.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        while let Some(tls) = self.tls.as_mut().filter(|tls| tls.connection.wants_write()) {
+            match tls.connection.write_tls(&mut self.stream) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether TLS has more to say than the socket takes.
+    pub(crate) fn has_unsaid(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.connection.wants_write())
+    }
+
+    /// Say goodbye as far as the socket takes it.
+    pub(crate) fn close(mut self) {
+        if let Some(tls) = self.tls.as_mut() {
+            tls.connection.send_close_notify();
+            // Who does not hear it sees the connection end.
+            let _ = self.flush();
         }
     }
 }

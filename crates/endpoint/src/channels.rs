@@ -6,10 +6,10 @@ use std::os::fd::AsRawFd;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use sipyard_transaction::Micros;
+use sipyard_transaction::{Micros, Protocol};
 use sipyard_transport::{monotonic_micros, tcp_accept, tcp_connect, Epoll, Interest, Ready, TcpOptions};
 
-use crate::channel::{Arrived, Channel};
+use crate::channel::{Arrived, Channel, Progress};
 use crate::core::Core;
 use crate::online::Net;
 use crate::streams::{CloseReason, Connect, StreamAction};
@@ -123,7 +123,7 @@ impl Net {
                 StreamAction::Connect(connect) => self.connect(&mut channels, &connect),
                 StreamAction::Write(number) => self.write_channel(&mut channels, number),
                 // Dropping the socket closes it and takes it out of epoll.
-                StreamAction::Close(number) => drop(channels.open.remove(&number)),
+                StreamAction::Close(number) => channels.open.remove(&number).into_iter().for_each(Channel::close),
             }
         }
     }
@@ -145,8 +145,15 @@ impl Net {
             let Some(listener) = acceptor.listener_at(local.ip()) else { continue };
             let now = monotonic_micros();
             let accepted = self.handle.with(|core| core.stream_accepted(now, listener, local, remote));
-            if let Some(number) = accepted {
-                self.adopt_channel(channels, number, Channel::new(stream, false), Interest::READ);
+            let Some(number) = accepted else { continue };
+            let is_secure = self.handle.with(|core| core.is_secure(listener));
+            let tls = is_secure.then(|| self.handle.with(|core| core.tls())?.accept(local));
+            match tls {
+                Some(None) => self.ended(number, CloseReason::Tls),
+                tls => {
+                    let channel = Channel::accepted(stream, tls.flatten());
+                    self.adopt_channel(channels, number, channel, Interest::READ);
+                }
             }
         }
     }
@@ -172,7 +179,12 @@ impl Net {
     }
 
     fn connect(&self, channels: &mut Channels, connect: &Connect) {
-        let Connect { connection, local, remote, .. } = connect;
+        let Connect { connection, local, remote, protocol, server_name } = connect;
+        let is_secure = *protocol == Protocol::Tls;
+        let tls = is_secure.then(|| self.handle.with(|core| core.tls())?.connect(*remote, server_name.as_deref()));
+        if let Some(None) = tls {
+            return self.ended(*connection, CloseReason::Tls);
+        }
         let options = TcpOptions::default();
         let local = Some(*local).filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == remote.is_ipv4());
         // A listener's address that does not lead there is no reason not to try.
@@ -180,7 +192,7 @@ impl Net {
         match made {
             Ok(stream) => {
                 let interest = Interest { readable: true, writable: true };
-                self.adopt_channel(channels, *connection, Channel::new(stream, true), interest);
+                self.adopt_channel(channels, *connection, Channel::connecting(stream, tls.flatten()), interest);
             }
             Err(_) => self.ended(*connection, CloseReason::Refused),
         }
@@ -193,20 +205,29 @@ impl Net {
 
     fn serve_channel(&self, channels: &mut Channels, number: u64, ready: &Ready) {
         let Some(channel) = channels.open.get_mut(&number) else { return };
-        if channel.is_connecting {
-            match channel.finish_connecting() {
-                Ok(local) => {
-                    let now = monotonic_micros();
-                    self.guarded(|core| core.stream_connected(now, number, local));
-                }
-                Err(_) => return self.ended(number, CloseReason::Refused),
+        if channel.progress == Progress::Connecting {
+            if channel.finish_connecting().is_err() {
+                return self.ended(number, CloseReason::Refused);
             }
+            self.opened(channel, number);
         }
-        if ready.writable {
-            self.write_channel(channels, number);
-        }
+        let before = channel.progress;
         if ready.readable {
             self.read_channel(channels, number);
+        }
+        // What waited for the handshake goes now.
+        let has_opened = channels.open.get(&number).is_some_and(|channel| channel.progress != before);
+        if ready.writable || has_opened {
+            self.write_channel(channels, number);
+        }
+    }
+
+    /// Messages may flow over a connection of ours, unless a handshake comes first.
+    fn opened(&self, channel: &Channel, number: u64) {
+        let Ok(local) = channel.local() else { return };
+        if channel.progress == Progress::Open {
+            let now = monotonic_micros();
+            self.guarded(|core| core.stream_connected(now, number, local));
         }
     }
 
@@ -214,16 +235,22 @@ impl Net {
         let Channels { open, buffer, .. } = channels;
         let Some(channel) = open.get_mut(&number) else { return };
         for _ in 0..READS {
+            let arrived = channel.read(buffer);
+            if let Some(facts) = channel.finish_handshake() {
+                self.handle.with(|core| core.stream_secured(number, facts));
+                self.opened(channel, number);
+            }
             let now = monotonic_micros();
-            match channel.read(buffer) {
+            match arrived {
                 Arrived::Bytes(count) => {
                     let data = buffer.get(..count).unwrap_or_default();
                     self.guarded(|core| core.stream_received(now, number, data));
-                    if count < BUFFER {
+                    // A plain socket has been emptied; TLS may hold more than one record.
+                    if count < BUFFER && !channel.is_secure() {
                         return;
                     }
                 }
-                Arrived::Nothing => return,
+                Arrived::Nothing => return self.watch_for_room(channel, number, false),
                 Arrived::End(reason) => return self.ended(number, reason),
             }
         }
@@ -231,21 +258,29 @@ impl Net {
 
     fn write_channel(&self, channels: &mut Channels, number: u64) {
         let Channels { open, pieces, .. } = channels;
-        let Some(channel) = open.get_mut(&number).filter(|channel| !channel.is_connecting) else { return };
+        let Some(channel) = open.get_mut(&number) else { return };
+        if channel.flush().is_err() {
+            return self.ended(number, CloseReason::Broken);
+        }
         let mut is_blocked = false;
-        loop {
+        while channel.progress == Progress::Open {
             pieces.clear();
             self.handle.with(|core| core.stream_output(number, pieces));
             if pieces.is_empty() {
                 break;
             }
             let Ok(count) = channel.write(pieces) else { return self.ended(number, CloseReason::Broken) };
-            is_blocked = count < pieces.iter().map(Bytes::len).sum();
+            is_blocked = count < pieces.iter().map(Bytes::len).sum() || channel.has_unsaid();
             let now = monotonic_micros();
             if !self.handle.with(|core| core.stream_wrote(now, number, count, is_blocked)) {
                 break;
             }
         }
+        self.watch_for_room(channel, number, is_blocked);
+    }
+
+    fn watch_for_room(&self, channel: &mut Channel, number: u64, is_blocked: bool) {
+        let is_blocked = is_blocked || channel.has_unsaid() || channel.progress == Progress::Connecting;
         if channel.is_blocked != is_blocked {
             let interest = Interest { readable: true, writable: is_blocked };
             // Without the watch the next message for this peer tries again.

@@ -1,6 +1,7 @@
 //! Connections and the rest of the core: what comes over them, what goes into them, what scripts may ask about them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sipyard_transaction::{Flow, Micros, Protocol, Request, Target, Transmit};
@@ -9,6 +10,7 @@ use sipyard_wire::{Limits, Message};
 use crate::core::{Core, Queued};
 use crate::event::Event;
 use crate::streams::{CloseReason, Phase, StreamAction, StreamSettings, Taken};
+use crate::tls::{TlsContext, TlsFacts};
 
 /// Bytes of a message in a stream; the framer has the finer limits.
 const STREAM_LIMITS: Limits = Limits { message: 65_536 + (1 << 20), fields: 2_048 };
@@ -26,6 +28,8 @@ pub struct ConnectionFacts {
     pub is_open: bool,
     /// Other addresses that lead here.
     pub aliases: Vec<SocketAddr>,
+    /// What its TLS handshake came to.
+    pub tls: Option<Arc<TlsFacts>>,
     /// Microseconds until it is closed if nothing happens.
     pub left: Micros,
 }
@@ -53,6 +57,27 @@ impl Core {
     pub fn stream_connected(&mut self, now: Micros, connection: u64, local: SocketAddr) {
         self.tick(now);
         self.streams.connected(self.now, connection, local);
+    }
+
+    /// A connection's TLS handshake has come to its end.
+    pub fn stream_secured(&mut self, connection: u64, facts: TlsFacts) {
+        self.streams.secured(connection, facts);
+    }
+
+    /// What new connections over TLS show and demand; those that stand keep what they have.
+    pub fn set_tls(&mut self, context: Arc<TlsContext>) {
+        self.tls = Some(context);
+    }
+
+    /// Whether a listener's connections speak TLS.
+    pub(crate) fn is_secure(&self, listener: u16) -> bool {
+        let listener = self.listeners().get(usize::from(listener));
+        listener.is_some_and(|one| matches!(one.protocol, Protocol::Tls | Protocol::Wss))
+    }
+
+    /// The same, if it is known.
+    pub fn tls(&self) -> Option<Arc<TlsContext>> {
+        self.tls.clone()
     }
 
     /// A connection has ended, or was not made.
@@ -201,6 +226,7 @@ impl Core {
             is_ours: one.is_ours,
             is_open: one.phase == Phase::Open,
             aliases: one.aliases.clone(),
+            tls: one.tls.clone(),
             left: one.deadline(&self.streams.settings).0.saturating_sub(self.now),
         })
     }

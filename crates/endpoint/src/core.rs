@@ -22,6 +22,7 @@ use crate::rate::RateLimit;
 use crate::resolve::{destination, Destination};
 use crate::settings::{apply, Policy, Setting};
 use crate::streams::Streams;
+use crate::tls::TlsContext;
 use crate::tokens::Tokens;
 
 /// Answers a second that malformed requests draw, to one source and in total.
@@ -61,6 +62,7 @@ pub struct Core {
     pub(crate) kept: HashMap<TxId, Kept>,
     pub(crate) streams: Streams,
     pub(crate) names: Names,
+    pub(crate) tls: Option<Arc<TlsContext>>,
     /// When something was said for the log last.
     pub(crate) noticed: Option<Micros>,
     router: Option<Router>,
@@ -92,6 +94,7 @@ impl Core {
             kept: HashMap::new(),
             streams: Streams::new(),
             names: Names::new(seed),
+            tls: None,
             noticed: None,
             router: None,
             serial: 0,

@@ -8,7 +8,7 @@
 //! | `streams` `connections` `names` | connections: which there are, who may use which, when they end |
 //! | `settings` `counters` | what can be set and what is counted |
 //! | `online` `listen` `sockets` `route` | the driver on sockets, in a script's thread or one of its own |
-//! | `channels` `channel` | its connections |
+//! | `channels` `channel` `tls` | its connections |
 //! | `handle` | the core behind its lock |
 //! | `offline` | the same core with time and datagrams handed in |
 
@@ -39,6 +39,7 @@ mod route;
 mod settings;
 mod sockets;
 mod streams;
+mod tls;
 mod tokens;
 mod values;
 
@@ -59,4 +60,5 @@ pub use resolve::{destination, numeric_host, Destination};
 pub use settings::{protocol, Setting};
 pub use sipyard_transport::Interest;
 pub use streams::{CloseReason, Closed, Connect, StreamAction, StreamSetting, StreamSettings};
+pub use tls::{TlsContext, TlsDomain, TlsFacts, TlsIdentity};
 pub use values::values_by_name;

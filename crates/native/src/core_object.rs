@@ -11,7 +11,7 @@ use sipyard_transaction::{CancelOutcome, NewTransaction, Protocol, Request, TxId
 
 use crate::address::{listener_index, protocol_of, socket_address, Listener, Target};
 use crate::configure::setting_of;
-use crate::connection::Connection;
+use crate::connection::{self, Connection, TlsSection};
 use crate::error::{parse_error, value_error};
 use crate::message::Message;
 use crate::text::{Text, NO_BYTES};
@@ -309,6 +309,12 @@ impl Core {
 
     fn connection(&self, connection: u64) -> Option<Connection> {
         self.handle.with(|core| core.connection(connection)).map(|facts| Connection { facts })
+    }
+
+    fn set_tls(&self, sections: Vec<PyRef<'_, TlsSection>>) -> PyResult<()> {
+        let context = connection::context(&sections)?;
+        self.handle.with(|core| core.set_tls(context));
+        Ok(())
     }
 
     #[getter]

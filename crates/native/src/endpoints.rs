@@ -19,7 +19,7 @@ const WRITE: u32 = 2;
 /// What there is a listener for.
 fn listened(protocol: &str) -> PyResult<Protocol> {
     match protocol_of(protocol)? {
-        known @ (Protocol::Udp | Protocol::Tcp) => Ok(known),
+        known @ (Protocol::Udp | Protocol::Tcp | Protocol::Tls) => Ok(known),
         other => Err(value_error(format!("there is no listener for {}", other.parameter()))),
     }
 }

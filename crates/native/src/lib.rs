@@ -69,6 +69,8 @@ fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<address::Target>()?;
     module.add_class::<address::Listener>()?;
     module.add_class::<connection::Connection>()?;
+    module.add_class::<connection::TlsFacts>()?;
+    module.add_class::<connection::TlsSection>()?;
     module.add_class::<message::Message>()?;
     module.add_class::<transaction::Branch>()?;
     module.add_class::<transaction::Transaction>()?;

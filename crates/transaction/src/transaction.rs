@@ -264,6 +264,6 @@ mod tests {
     #[test]
     fn a_transaction_stays_small() {
         assert!(std::mem::size_of::<Transaction>() <= 352);
-        assert!(std::mem::size_of::<ClientBranch>() <= 176);
+        assert!(std::mem::size_of::<ClientBranch>() <= 184);
     }
 }

@@ -6,6 +6,7 @@ brackets. Every object is immutable from Python's view, apart from a message's e
 from any thread.
 """
 
+from collections.abc import Sequence
 from types import EllipsisType
 from typing import Final, Literal, TypeAlias, TypedDict, Unpack, final
 
@@ -40,6 +41,8 @@ __all__ = [
     "PanicException",
     "ParseError",
     "Target",
+    "TlsFacts",
+    "TlsSection",
     "Transaction",
     "Uri",
     "Via",
@@ -698,6 +701,8 @@ class Core:
     def close_connection(self, connection: int) -> None:
         """Close one, once what waits in it is sent."""
     def connection(self, connection: int) -> Connection | None: ...
+    def set_tls(self, sections: Sequence[TlsSection]) -> None:
+        """What new connections over TLS show and demand; those that stand keep what they have."""
     @property
     def most_connections(self) -> int:
         """How many there may be at once."""
@@ -737,8 +742,58 @@ class Connection:
     def aliases(self) -> list[tuple[str, int]]:
         """Other addresses whose messages take it (`force_tcp_alias`)."""
     @property
+    def tls(self) -> TlsFacts | None:
+        """What its TLS handshake came to; None before its end and without TLS."""
+    @property
     def left(self) -> float:
         """Seconds until it is closed if nothing happens."""
+
+@final
+class TlsFacts:
+    """What a TLS handshake came to. Immutable."""
+
+    @property
+    def version(self) -> str:
+        """TLSv1.2 or TLSv1.3."""
+    @property
+    def cipher(self) -> str:
+        """The cipher suite by IANA's name."""
+    @property
+    def server_name(self) -> str | None:
+        """The name that the peer asked for (SNI)."""
+    @property
+    def is_verified(self) -> bool:
+        """The peer showed a certificate, and it was checked and is good."""
+    @property
+    def peer(self) -> list[bytes]:
+        """The peer's certificate and what it sent with it, as DER."""
+    @property
+    def own(self) -> bytes | None:
+        """Our certificate, as DER."""
+
+@final
+class TlsSection:
+    """How connections of one address, or of all others, are secured. Immutable.
+
+    `address`: ours for connections that we take, the peer's for those that we make (`is_client`); None: all
+    others. `identities`: certificate chain and key as PEM, with the server names that ask for it (none: all).
+    `authorities`, `revoked`: PEM. `oldest`: 2 or 3, the oldest version TLS 1.x. `ciphers`: IANA's names.
+    ValueError says what is wrong with a certificate, a key or a name.
+    """
+
+    def __new__(
+        cls,
+        *,
+        is_client: bool,
+        address: tuple[str, int] | None = None,
+        identities: Sequence[tuple[bytes, bytes, Sequence[str]]] = ...,
+        authorities: bytes = ...,
+        revoked: bytes = ...,
+        verify: bool = False,
+        require: bool = False,
+        oldest: int = 2,
+        ciphers: Sequence[str] = ...,
+    ) -> TlsSection: ...
 
 @final
 class Endpoint:
@@ -767,9 +822,10 @@ class Endpoint:
         receive_buffer: int = 4194304,
         reuse_port: bool = False,
     ) -> Listener:
-        """Open a socket ("udp" or "tcp", else ValueError) and return its listener. A wildcard address stands
-        for one listener for each address of the host, the first is returned. A multicast `ip` is
-        joined on `multicast_interface` (its address or name). OSError with errno when the system refuses."""
+        """Open a socket ("udp", "tcp" or "tls", else ValueError) and return its listener. A wildcard
+        address stands for one listener for each address of the host, the first is returned. A multicast `ip`
+        is joined on `multicast_interface` (its address or name). OSError with errno when the system refuses.
+        """
     def fileno(self) -> int:
         """An eventfd that is readable while events wait (thread mode)."""
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:

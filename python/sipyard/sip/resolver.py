@@ -121,8 +121,10 @@ class Resolver:
         :raises ValueError: we have no listener for its transport.
         """
         sockets = self._sockets(core, listener)
-        places = await self.places(Uri(text), sockets, budget, key)
-        return [core.target_for(*place, listener) for place in places]
+        uri = Uri(text)
+        places = await self.places(uri, sockets, budget, key)
+        # RFC 5922 §4: the peer's certificate must be for the name that was asked for.
+        return [core.named(core.target_for(*place, listener), uri.host) for place in places]
 
     async def places(
         self,

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sipyard_transaction::{Flow, Micros, Protocol};
 use sipyard_wire::framer::{StreamFramer, StreamLimits};
 
 use crate::streams::settings::StreamSettings;
+use crate::tls::TlsFacts;
 
 /// Ports that one connection may be known by besides its own (SER's limit).
 const ALIASES: usize = 4;
@@ -89,6 +91,8 @@ pub(crate) struct Connection {
     pub(crate) has_spoken: bool,
     /// Whether its end is an event.
     pub(crate) is_watched: bool,
+    /// What the TLS handshake came to.
+    pub(crate) tls: Option<Arc<TlsFacts>>,
     /// The name of who is called (0: none).
     pub(crate) server_name: u64,
     /// Who does the I/O has been told to write.
@@ -118,6 +122,7 @@ impl Connection {
             aliases: Vec::new(),
             has_spoken: false,
             is_watched: false,
+            tls: None,
             server_name: 0,
             is_writing: false,
             armed: Micros::MAX,

@@ -10,11 +10,14 @@ mod settings;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 use sipyard_transaction::{Flow, Micros, Protocol, Target};
 use sipyard_wire::framer::{Frame, FrameError};
+
+use crate::tls::TlsFacts;
 
 pub use connection::CloseReason;
 pub(crate) use connection::{Connection, Phase};
@@ -207,6 +210,13 @@ impl Streams {
         connection.opened(now, local);
         self.want_write(number);
         self.arm(number);
+    }
+
+    /// The TLS handshake of a connection is done.
+    pub(crate) fn secured(&mut self, number: u64, facts: TlsFacts) {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.tls = Some(Arc::new(facts));
+        }
     }
 
     // -- sending --------------------------------------------------------------------------------------------------
