@@ -1,4 +1,4 @@
-"""The checklist of attacks over real UDP: which test shows which row.
+"""The checklist of attacks over real sockets: which test shows which row.
 
 | row | attack                                       | test                                                |
 |-----|----------------------------------------------|-----------------------------------------------------|
@@ -17,6 +17,8 @@
 | S4  | forged requests of a dialog, altered Route   | `test_dialogs.py::test_s4_*`                        |
 | S5  | races of finals, reflection, branch case     | `test_dialogs.py::test_s5_*`                        |
 | S6  | stray and spoofed responses                  | `test_state.py::test_s6_*`                          |
+| N1  | idle, dripping and unfinished connections    | `test_connections.py::test_n1_*`                    |
+| N2  | descriptors used up                          | `test_connections.py::test_n2_*`                    |
 
 The same on virtual time, with all state counted: `../simulation/test_state_attacks.py`.
 The bound of the transaction table is shown only there, as no parameter of a script sets it.
