@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from interop.baresip import Baresip
 from interop.processes import Router, free_port, status
+from sipyard.cli import main
 from sipyard.management.json_rpc import Client
 from sipyard.management.registry import RpcFault
 
@@ -272,3 +274,27 @@ def test_phones(
     bob.wait_for("CALL_ESTABLISHED")
     bob.tell("hangup")
     alice.wait_for("CALL_CLOSED")
+
+
+def test_tls_init_makes_what_is_needed(start_router: Start, tmp_path: Path) -> None:
+    runner, made = CliRunner(), tmp_path / "tls"
+    first = runner.invoke(main, ["tls", "init", "--folder", str(made), "127.0.0.1", "sip.example.com"])
+    assert first.exit_code == 0, first.output
+    authority = (made / "ca.pem").read_bytes()
+    assert [oct(made.joinpath(name).stat().st_mode & 0o777) for name in ("ca-key.pem", "server.pem")] == [
+        "0o600",
+        "0o600",
+    ]
+    assert runner.invoke(main, ["tls", "init", "--folder", str(made), "127.0.0.1"]).exit_code == 0
+    assert (made / "ca.pem").read_bytes() == authority
+    port = free_port()
+    start_router(SCRIPT, TLS=str(port), CONFIG=str(made / "tls.cfg"), CTL=str(tmp_path / "ctl"))
+    context = ssl.create_default_context(cafile=str(made / "ca.pem"))
+    context.load_cert_chain(made / "server.pem")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        secured = context.wrap_socket(plain, server_hostname="127.0.0.1")
+        secured.sendall(OPTIONS.format(n=1).encode())
+        assert "X-Tls: TLSv1.3 127.0.0.1 1\r\n" in secured.recv(65536).decode()
+        secured.close()
+    (made / "ca-key.pem").write_text("broken")
+    assert runner.invoke(main, ["tls", "init", "--folder", str(made), "x.example.com"]).exit_code == 1

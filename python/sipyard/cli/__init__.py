@@ -11,6 +11,7 @@ from sipyard.cli.db import db
 from sipyard.cli.explain import explain
 from sipyard.cli.lsp import lsp
 from sipyard.cli.run import run
+from sipyard.cli.tls import tls
 from sipyard.cli.translate import translate
 from sipyard.cli.users import alias, attr, domain, user
 
@@ -21,5 +22,5 @@ def main() -> None:
     """SIP Express Router anew: registrar, redirect server and proxy."""
 
 
-for _verb in (run, check, ctl, explain, translate, lsp, db, domain, user, alias, attr):
+for _verb in (run, check, ctl, explain, translate, lsp, db, domain, user, alias, attr, tls):
     main.add_command(_verb)
