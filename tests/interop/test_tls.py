@@ -6,6 +6,7 @@ import datetime
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -274,6 +275,25 @@ def test_phones(
     bob.wait_for("CALL_ESTABLISHED")
     bob.tell("hangup")
     alice.wait_for("CALL_CLOSED")
+
+
+def test_bindings_end_with_their_connection(
+    start_router: Start, tmp_path: Path, authority: Authority
+) -> None:
+    authority.issue("server.pem", "sip.example.com", "127.0.0.1")
+    port, _ = start(start_router, tmp_path, SERVER)
+    with Caller(port, authority) as phone, Client(tmp_path / "ctl") as ctl:
+        request = OPTIONS.format(n=1).replace("OPTIONS", "REGISTER").replace("To: <sip:", "To: <sip:bob@")
+        contact = "Contact: <sip:bob@phone.invalid;transport=tls>;expires=600\r\nContent-Length"
+        phone.socket.sendall(request.replace("Content-Length", contact).encode())
+        assert status(phone.socket.recv(65536)) == 200
+        (binding,) = ctl.call("usrloc.dump")
+        assert "phone.invalid" in str(binding)
+        phone.socket.close()
+        end = time.monotonic() + 5
+        while ctl.call("usrloc.dump") and time.monotonic() < end:
+            time.sleep(0.05)
+        assert ctl.call("usrloc.dump") == []
 
 
 def test_tls_init_makes_what_is_needed(start_router: Start, tmp_path: Path) -> None:

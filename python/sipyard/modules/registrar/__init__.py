@@ -15,6 +15,7 @@ from sipyard.attributes import Name
 from sipyard.errors import StorageError
 from sipyard.module import Dynamic, FlagNumber, Module, Parameter, function
 from sipyard.modules.registrar.answer import contact_values
+from sipyard.modules.registrar.flows import Flows
 from sipyard.modules.registrar.identity import ByName, ByUid, Identity
 from sipyard.modules.registrar.lookup import append, choose, uri_with_received
 from sipyard.modules.registrar.request import (
@@ -132,6 +133,11 @@ class Registrar(Module):
         PATH_LAZY,
         "Path (RFC 3327; not in SER): 0 ignored, 1 kept, 2 kept, and 420 unless the phone supports it.",
     )
+    handle_lost_tcp = Parameter(
+        bool,
+        True,
+        "Bindings that were saved with the source of a connection end with it (not in SER).",
+    )
     contact_limit = Parameter(
         int, 128, "Contacts of one user, and of one request, when max_contacts is 0 (not in SER)."
     )
@@ -140,6 +146,7 @@ class Registrar(Module):
         self._usrloc: UsrLoc = self.need("usrloc")
         self._sl: Any = self.need("sl")
         self._sockets: dict[int, str] = {}
+        self._flows = Flows(engine, self._usrloc) if self.handle_lost_tcp else None
         self.parameters_changed(engine)
 
     def parameters_changed(self, engine: Engine) -> None:
@@ -216,6 +223,9 @@ class Registrar(Module):
             changes = plan(registration, store.bindings, now, self._is_ordered, self._most, aor)
             if store.touched is not None:
                 store.check_unread(uid, changes)
+            connection = msg.message.connection
+            if connection and self._flows is not None:
+                self._flows.bind(connection, store, uid, registration)
             if changes:
                 if changes[-1][0] is None:  # those added come last
                     self._check_room(changes)
