@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from interop.baresip import Baresip
-from interop.processes import Exchange, Router, free_port, status
+from interop.processes import HERE, Exchange, Router, free_port, status
 from interop.sipp import Sipp
 
 Start = Callable[..., Sipp]
@@ -84,3 +86,27 @@ def test_a_reply_finds_a_caller_whose_connection_broke(router: Router) -> None:
         again, _ = own.accept()
         with again, server_side:
             assert again.recv(65536).startswith(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 127.0.0.1")
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_large_requests_go_by_tcp_and_by_udp_if_nobody_listens(
+    start_router: Callable[..., Router], tmp_path: Path, listens: bool
+) -> None:
+    text = (HERE / "scripts" / "router.cfg").read_text()
+    script = tmp_path / "large.cfg"
+    script.write_text(text.replace("debug=2", "debug=2\nudp_mtu=1300"))
+    router = start_router(str(script.with_suffix("")))
+    with Exchange(router.port) as caller, Exchange(router.port) as callee, contextlib.ExitStack() as stack:
+        register(router, "u0", f"sip:u0@127.0.0.1:{callee.port}")
+        if listens:
+            server = stack.enter_context(socket.create_server(("127.0.0.1", callee.port)))
+            server.settimeout(5)
+        for size, is_stream in ((100, False), (1400, listens)):
+            caller.send(
+                caller.request("OPTIONS", f"sip:u0@127.0.0.1:{router.port}", "Subject: " + "x" * size)
+            )
+            if is_stream:
+                accepted = stack.enter_context(server.accept()[0])
+                assert b"\r\nVia: SIP/2.0/TCP 127.0.0.1" in accepted.recv(65536)
+            else:
+                assert b"\r\nVia: SIP/2.0/UDP 127.0.0.1" in (callee.receive(5) or b"")

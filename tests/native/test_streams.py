@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import select
 import socket
 import subprocess
 import sys
@@ -250,3 +251,37 @@ for _ in range(100):
     held[-1].connect_ex(("127.0.0.1", int(sys.argv[1])))
 time.sleep(60)
 """
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_over_ipv6_and_with_a_thread_that_does_the_work(threads: int) -> None:
+    with contextlib.closing(Endpoint(threads=threads)) as endpoint:
+        listener = endpoint.listen("tcp", "::1", 0)
+        assert listener.uri == f"sip:[::1]:{listener.port};transport=tcp"
+        with socket.create_connection(("::1", listener.port), timeout=10) as phone:
+            phone.sendall(options("v6"))
+            end = time.monotonic() + 10
+            while not endpoint.core.pending and time.monotonic() < end:
+                if threads:
+                    select.select([endpoint.fileno()], [], [], 1)
+                    endpoint.acknowledge()
+                else:
+                    endpoint.wait(1)
+            ((kind, message, *_),) = endpoint.core.poll_events()
+            assert kind == native.REQUEST
+            assert message is not None
+            assert (message.protocol, message.source_ip) == ("tcp", "::1")
+            endpoint.core.reply(message, 200, "OK")
+            endpoint.flush()
+            assert phone.recv(65536).startswith(b"SIP/2.0 200 OK\r\n")
+            with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+                target = endpoint.core.target_for("tcp", "::1", server.getsockname()[1])
+                endpoint.core.send_raw(b"hello", target)
+                endpoint.flush()
+                server.settimeout(10)
+                accepted, _ = server.accept()
+                accepted.settimeout(10)
+                with accepted:
+                    if not threads:
+                        endpoint.wait(0.1)
+                    assert accepted.recv(100) == b"hello"

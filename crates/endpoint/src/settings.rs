@@ -53,6 +53,8 @@ pub enum Setting {
     BlacklistMethodsLookup(u32),
     /// Try a branch's next target.
     Failover(bool),
+    /// Bytes of a request beyond which it goes by TCP where possible; 0: never.
+    UdpMtu(usize),
     /// Two Record-Routes between sockets.
     DoubleRecordRoute(bool),
     /// Answer 482 to a request that comes back unchanged.
@@ -127,6 +129,7 @@ pub(crate) fn apply(config: &mut Config, setting: Setting) -> Option<Setting> {
         Setting::BlacklistMethodsAdd(value) => config.blacklist.methods_add = value,
         Setting::BlacklistMethodsLookup(value) => config.blacklist.methods_lookup = value,
         Setting::Failover(value) => config.failover = value,
+        Setting::UdpMtu(value) => config.udp_mtu = value,
         Setting::DoubleRecordRoute(value) => config.double_record_route = value,
         Setting::LoopDetection(value) => config.loop_detection = value,
         Setting::MaxBranches(value) => config.max_branches = value,

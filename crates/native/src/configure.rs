@@ -68,6 +68,7 @@ pub fn setting_of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Setti
         "blacklist_memory" => Setting::BlacklistLimit(value.extract::<usize>()? / BLACKLIST_ENTRY),
         "blacklist_methods_add" => Setting::BlacklistMethodsAdd(value.extract()?),
         "blacklist_methods_lookup" => Setting::BlacklistMethodsLookup(value.extract()?),
+        "udp_mtu" => Setting::UdpMtu(value.extract()?),
         "dns_failover" => Setting::Failover(value.extract()?),
         "double_record_route" => Setting::DoubleRecordRoute(value.extract()?),
         "loop_detection" => Setting::LoopDetection(value.extract()?),

@@ -88,6 +88,8 @@ pub struct Config {
     pub blacklist: BlacklistConfig,
     /// Try a branch's next target on timeout, transport error and 503.
     pub failover: bool,
+    /// Requests of more bytes than this go by TCP where we can, and by UDP when that fails (RFC 3261 §18.1.1); 0: no.
+    pub udp_mtu: usize,
     /// Answer 482 to a request that comes back with nothing changed (RFC 5393).
     pub loop_detection: bool,
     /// Max-Breadth given to a forked request that has none (RFC 5393 §5.3.3); 0 leaves the header alone.
@@ -118,6 +120,7 @@ impl Default for Config {
             double_record_route: true,
             blacklist: BlacklistConfig::default(),
             failover: true,
+            udp_mtu: 0,
             loop_detection: true,
             max_breadth: 60,
             max_branches: 12,

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::address::Target;
+use crate::address::{Protocol, Target};
 use crate::branch_id::BranchId;
 use crate::config::Micros;
 use crate::event::{Branch, Outgoing};
@@ -16,8 +16,18 @@ use crate::{invite_client, non_invite_client};
 impl Transaction {
     /// Sends a branch to the first of its targets that a listener of ours reaches; whether there was one.
     pub fn start_branch(&mut self, io: &mut Io, branch: Branch) -> bool {
-        let Branch { outgoing, targets, q } = branch;
+        let Branch { outgoing, mut targets, q } = branch;
+        if self.is_large(io) {
+            targets = targets.into_iter().flat_map(|target| by_stream_first(io, target)).collect();
+        }
         self.start(io, outgoing, targets.into_iter(), q)
+    }
+
+    /// Whether the request is too large for a datagram, with what we add to it.
+    fn is_large(&self, io: &Io) -> bool {
+        const ADDED: usize = 200;
+        let limit = io.config.udp_mtu;
+        limit > 0 && self.request.as_ref().is_some_and(|request| request.message.length() + ADDED > limit)
     }
 
     fn start(&mut self, io: &mut Io, outgoing: Outgoing, mut targets: std::vec::IntoIter<Target>, q: i32) -> bool {
@@ -117,6 +127,14 @@ impl Transaction {
         let patience: Micros = if self.is_invite() { self.fr_inv } else { io.config.timers.linger };
         io.now.saturating_sub(self.created) < patience
     }
+}
+
+/// A target of datagrams with the same one by TCP before it, if a listener of ours speaks that.
+fn by_stream_first(io: &Io, target: Target) -> impl Iterator<Item = Target> {
+    let is_datagram = target.protocol == Protocol::Udp;
+    let stream = Target { protocol: Protocol::Tcp, listener: None, ..target };
+    let found = is_datagram.then(|| io.listener_for(&stream, u16::MAX)).flatten();
+    found.map(|_| stream).into_iter().chain([target])
 }
 
 struct ClientBranchSeed {

@@ -598,6 +598,7 @@ class _Settings(TypedDict, total=False):
     max_transactions: int
     queue_limit: int
     retry_after: int
+    udp_mtu: int
     tcp_max_connections: int
     tcp_max_of_one: int
     tcp_max_strangers_of_one: int
