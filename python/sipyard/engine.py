@@ -477,7 +477,7 @@ class Engine:
         if not usable:
             return target
         index = msg.message.listener if msg.message.listener in usable else usable[0]
-        return self.core.target_for(target.protocol, target.ip, target.port, index)
+        return target.sent_from(index)
 
     def is_own_host(self, host: str, port: int = 0, protocol: str | None = None) -> bool:
         """Is it one of our sockets, aliases, or a domain that a module says we serve?"""

@@ -185,7 +185,7 @@ impl Net {
         if let Some(None) = tls {
             return self.ended(*connection, CloseReason::Tls);
         }
-        let options = TcpOptions::default();
+        let options = channels.acceptors.first().map_or_else(TcpOptions::default, |acceptor| acceptor.options);
         let local = Some(*local).filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == remote.is_ipv4());
         // A listener's address that does not lead there is no reason not to try.
         let made = tcp_connect(*remote, local, options).or_else(|_| tcp_connect(*remote, None, options));

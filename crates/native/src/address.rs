@@ -40,6 +40,10 @@ impl Target {
         self.target.listener.map_or(-1, i32::from)
     }
 
+    fn sent_from(&self, listener: u16) -> Target {
+        Target { target: sipyard_transaction::Target { listener: Some(listener), ..self.target } }
+    }
+
     fn __repr__(&self) -> String {
         format!("<Target {} {}>", self.target.protocol.parameter(), self.target.remote)
     }

@@ -236,6 +236,8 @@ class Target:
         """Index of the listener to send from; -1: the core chooses."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
+    def sent_from(self, listener: int) -> Target:
+        """The same destination, to be sent to from the listener of this index."""
 
 @final
 class Listener:
