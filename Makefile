@@ -49,7 +49,7 @@ test-python: build
 	$(BIN)/pytest
 
 lint: build types ## formatters, linters, types, stubs, layers, sizes
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python tools/sizes.py

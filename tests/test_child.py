@@ -49,9 +49,13 @@ def told(tmp_path: Path) -> Path:
     return path
 
 
-async def started(told: Path) -> int:
+def told_process(told: Path) -> int:
     """A descriptor that becomes readable when that process is gone."""
-    return os.pidfd_open(int(await asyncio.to_thread(told.read_text)))
+    return os.pidfd_open(int(told.read_text()))
+
+
+async def started(told: Path) -> int:
+    return await asyncio.to_thread(told_process, told)
 
 
 def is_gone(process: int) -> bool:
@@ -78,6 +82,22 @@ def test_it_does_not_outlive_its_message(told: Path) -> None:
     async def scenario() -> None:
         task = asyncio.create_task(run_program(LONG, (str(told),), output_limit=10))
         process = await started(told)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert is_gone(process)
+
+    asyncio.run(scenario())
+
+
+def test_one_that_is_cancelled_while_it_starts_ends_with_all_it_started(told: Path) -> None:
+    """It may run for a while before the loop learns that it does."""
+
+    async def scenario() -> None:
+        task = asyncio.create_task(run_program(LONG, (str(told),), output_limit=10))
+        for _ in range(2):  # the task begins, and then the start
+            await asyncio.sleep(0)
+        process = told_process(told)  # the loop stands still meanwhile
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

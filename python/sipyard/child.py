@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 #: Seconds for which the core remembers a request whose script has not decided: what a program says later
@@ -43,6 +43,9 @@ class _Child(asyncio.SubprocessProtocol):
             self.ended.set_result(None)
 
 
+_Start = Coroutine[Any, Any, tuple[asyncio.SubprocessTransport, _Child]]
+
+
 async def run_program(
     command: str,
     arguments: Sequence[str] = (),
@@ -64,7 +67,7 @@ async def run_program(
     """
     loop = asyncio.get_running_loop()
     child = _Child(loop.create_future(), output_limit)
-    transport, _ = await loop.subprocess_exec(
+    start = loop.subprocess_exec(
         lambda: child,
         *("/bin/sh", "-c", command, *(("sh", *arguments) if arguments else ())),
         stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
@@ -73,6 +76,7 @@ async def run_program(
         env={**os.environ, **(environment or {})},
         start_new_session=True,
     )
+    transport = await _unless_cancelled(child, start)
     try:
         if stdin:
             _feed(transport, stdin)
@@ -80,11 +84,22 @@ async def run_program(
             await child.ended
         return transport.get_returncode() or 0, bytes(child.output)
     except BaseException:
-        _kill_group(transport.get_pid())
-        await child.reaped.wait()
+        await _kill(child, transport)
         raise
     finally:
         transport.close()
+
+
+async def _unless_cancelled(child: _Child, start: _Start) -> asyncio.SubprocessTransport:
+    """The program once it is started. It runs before asyncio says so, and then ends with its whole group."""
+    starting = asyncio.ensure_future(start)
+    try:
+        return (await asyncio.shield(starting))[0]
+    except asyncio.CancelledError:
+        transport = (await starting)[0]
+        await _kill(child, transport)
+        transport.close()
+        raise
 
 
 def _feed(transport: asyncio.SubprocessTransport, data: bytes) -> None:
@@ -93,6 +108,7 @@ def _feed(transport: asyncio.SubprocessTransport, data: bytes) -> None:
     pipe.close()  # once all is written
 
 
-def _kill_group(pid: int) -> None:
+async def _kill(child: _Child, transport: asyncio.SubprocessTransport) -> None:
     with contextlib.suppress(ProcessLookupError):  # they have all ended by themselves
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(transport.get_pid(), signal.SIGKILL)
+    await child.reaped.wait()

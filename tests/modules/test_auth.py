@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from people import DOMAIN, provision, provision_0_9
 from wire_peer import WirePeer
 
 from databases import TestDatabase
+from people import DOMAIN, provision, provision_0_9
 from sipyard._native.core import Message
 from sipyard.sip.digest import ALGORITHMS, answer_challenge, parse_challenge
 from sipyard.testing import Network

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from people import DOMAIN, provision, provision_0_9
 from wire_peer import WirePeer
 
 from databases import TestDatabase
+from people import DOMAIN, provision, provision_0_9
 from sipyard.management.registry import RpcFault
 from sipyard.storage.provisioning import Provisioning
 from sipyard.testing import Network, SipServer

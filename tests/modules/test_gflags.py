@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from people import provision
 from wire_peer import WirePeer
 
 from databases import TestDatabase
+from people import provision
 from sipyard.management.registry import RpcFault
 from sipyard.testing import Network, SipServer
 
