@@ -345,8 +345,8 @@ impl Core {
             LayerEvent::Reply { tx, branch, token, message, flow } => {
                 Event::Reply { tx, branch, token, reply: self.reply_incoming(message, flow) }
             }
-            LayerEvent::Failure { tx, status, branch, message } => {
-                let reply = message.map(|message| self.incoming(Received::Local(message), None));
+            LayerEvent::Failure { tx, status, branch, reply } => {
+                let reply = reply.map(|(message, flow)| self.reply_incoming(message, flow));
                 Event::Failure { tx, branch, status, reply }
             }
             LayerEvent::Final { tx, status, message } => {

@@ -297,8 +297,8 @@ pub enum Event {
         status: u16,
         /// Its branch.
         branch: usize,
-        /// The response; `None` when it was made up here (a timeout, say).
-        message: Option<Message>,
+        /// The response and where it came from; `None` when it was made up here (a timeout, say).
+        reply: Option<(Message, Flow)>,
     },
     /// A final response went upstream.
     Final {

@@ -13,7 +13,7 @@ use crate::machine::Act;
 use crate::pick;
 use crate::server::Upstream;
 use crate::timers::Kind;
-use crate::transaction::{ClientBranch, Phase, Transaction};
+use crate::transaction::{ClientBranch, Failure, Phase, Transaction};
 use crate::upstream::{challenges, strip_top_via};
 
 impl Transaction {
@@ -27,7 +27,7 @@ impl Transaction {
             ..=100 => {}
             101..=199 => self.on_provisional(io, index, message, edits),
             200..=299 => self.on_success(io, index, message, edits),
-            _ => self.on_failure(io, index, message, edits),
+            _ => self.on_failure(io, index, Failure { message, edits, flow }),
         }
     }
 
@@ -60,8 +60,8 @@ impl Transaction {
         }
     }
 
-    fn on_failure(&mut self, io: &mut Io, index: usize, message: Message, edits: Edits) {
-        let status = message.status();
+    fn on_failure(&mut self, io: &mut Io, index: usize, failure: Failure) {
+        let status = failure.message.status();
         let Some(branch) = self.branches.get_mut(index) else { return };
         if branch.is_decided() {
             return;
@@ -71,7 +71,7 @@ impl Transaction {
         }
         let keep = !self.is_final();
         if let Some(branch) = self.branches.get_mut(index) {
-            branch.reply = keep.then(|| Box::new((message, edits)));
+            branch.reply = keep.then(|| Box::new(failure));
         }
         if status >= 600 && io.config.best_response == Generation::Ser20 {
             // RFC 3261 §16.7 step 5: nobody else shall ring; the decision waits for all.
@@ -148,14 +148,17 @@ impl Transaction {
         self.arm = self.arm.without(Arm::FAILURE);
         self.phase = Phase::Failing(index as u8);
         self.guard = io.timer(self.id, Kind::Guard, 0, io.config.timers.hold);
-        let message = self.branches.get(index).and_then(|branch| branch.reply.as_ref()).map(|reply| reply.0.clone());
-        io.events.push_back(Event::Failure { tx: self.id, status, branch: index, message });
+        let picked = self.branches.get(index).and_then(|branch| branch.reply.as_ref());
+        let reply = picked.map(|reply| (reply.message.clone(), reply.flow));
+        io.events.push_back(Event::Failure { tx: self.id, status, branch: index, reply });
     }
 
+    /// The best failure; of equal ones the latest, whose challenge or Retry-After is of now.
     fn pick(&self, generation: Generation) -> Option<(usize, u16)> {
         self.branches
             .iter()
             .enumerate()
+            .rev()
             .filter(|(_, branch)| !branch.superseded && branch.status >= 300)
             .min_by_key(|(_, branch)| pick::rank(generation, branch.status))
             .map(|(index, branch)| (index, branch.status))
@@ -185,7 +188,7 @@ impl Transaction {
         let reply = branch.reply.take();
         match reply {
             Some(reply) if !pick::hides(generation, status) => {
-                let (message, mut edits) = *reply;
+                let Failure { message, mut edits, .. } = *reply;
                 if io.config.aggregate_challenges && matches!(status, 401 | 407) {
                     self.add_challenges(index, &message, &mut edits);
                 }
@@ -205,7 +208,7 @@ impl Transaction {
                 continue;
             }
             if let Some(reply) = &branch.reply {
-                for line in challenges(&reply.0) {
+                for line in challenges(&reply.message) {
                     edits.append_header(message, line);
                 }
             }

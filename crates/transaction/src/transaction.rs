@@ -88,7 +88,7 @@ pub struct ClientBranch {
     /// Highest provisional status so far.
     pub provisional: u16,
     /// The failure that came, for the choice of the best.
-    pub reply: Option<Box<(Message, Edits)>>,
+    pub reply: Option<Box<Failure>>,
     /// Some response came (SER: `t_branch_replied`).
     pub replied: bool,
     /// No final response came in time (SER: `t_branch_timeout`).
@@ -118,6 +118,17 @@ impl ClientBranch {
     pub fn is_over(&self) -> bool {
         self.state.is_over() && self.cancel.is_none()
     }
+}
+
+/// The final response by which a branch failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// The response.
+    pub message: Message,
+    /// What its route changed.
+    pub edits: Edits,
+    /// Where it came from.
+    pub flow: Flow,
 }
 
 /// A response that waits for its route.

@@ -182,10 +182,11 @@ fn the_failure_route_forks_again() {
     world.answer("bob", 486);
     assert_eq!(world.trace(), ["0 caller 100", "0 bob INVITE", "0 bob ACK"]);
     let events = world.events();
-    let [Event::Failure { tx, status: 486, branch: 0, message: Some(message) }] = &events[..] else {
+    let [Event::Failure { tx, status: 486, branch: 0, reply: Some((message, flow)) }] = &events[..] else {
         panic!("{events:?}")
     };
     assert_eq!((*tx, message.status()), (id, 486));
+    assert_eq!(*flow, world::flow("bob"));
     world.run(S);
     world.layer.arm(id, Arm::FAILURE);
     world.fork(id, &["carol"]).expect("forked");
@@ -239,7 +240,7 @@ fn a_timeout_reaches_the_failure_route() {
     let mut world = World::new();
     let id = world.relay_armed(&invite(), &["bob"], Arm::FAILURE);
     world.run(30 * S);
-    assert!(matches!(world.events()[..], [Event::Failure { status: 408, message: None, .. }]));
+    assert!(matches!(world.events()[..], [Event::Failure { status: 408, reply: None, .. }]));
     let facts = world.layer.facts(id).expect("alive");
     assert!(facts.any_timeout && facts.branch_timeout && !facts.any_replied && !facts.branch_replied);
     assert!(facts.request.is_some());

@@ -42,6 +42,8 @@ class UserAgent(Node):
     :param domain: the host part of the default address-of-record; by default the proxy's address. :param
     routes: pre-loaded Route values of requests outside a dialog. :param timers: its `Timers`. :param
     password: answers 401 and 407 (RFC 3261 §22), once for each request, as `username` (its name by default).
+    :param refuses_merged: answer 482 to a request that came by another way as well (RFC 3261 §8.2.2.2), which
+    not every gateway does.
 
     Incoming calls are in `calls` (`call` is the latest). What happens to a new one is set by `rings()` (the
     default), `answers()`, `rejects()`, `redirects()`, `ignores()` or `on_call(function)`.
@@ -61,10 +63,12 @@ class UserAgent(Node):
         timers: Timers | None = None,
         username: str | None = None,
         password: str | None = None,
+        refuses_merged: bool = True,
     ) -> None:
         super().__init__(network, name, address)
         self.username = name if username is None else username
         self.password = password
+        self.refuses_merged = refuses_merged
         self.dice = random.Random(f"{network.seed} {name}")  # noqa: S311  # reproducible tags, no secrets
         self.proxy = proxy.address if isinstance(proxy, Node) else (Address.parse(proxy) if proxy else None)
         home = domain or (self.proxy or self.address).host
@@ -385,7 +389,7 @@ class UserAgent(Node):
             self._cancel(request, transaction)
         elif request.to_tag is not None:
             self._in_dialog(request, transaction)
-        elif self._is_merged(request, transaction):
+        elif self.refuses_merged and self._is_merged(request, transaction):
             self._answer(transaction, 482)
         elif request.method == "INVITE":
             call = IncomingCall(self, transaction)
