@@ -26,6 +26,7 @@ from sipyard.management.registry import Commands
 from sipyard.own_name import learn_full_name
 from sipyard.registry import Modules
 from sipyard.sip.resolver import Resolver
+from sipyard.sip.transports import TRANSPORTS
 from sipyard.stepping import Waiting, pause, rest_of, suspended_on
 from sipyard.storage import Databases
 from sipyard.transaction_state import TransactionState
@@ -494,7 +495,7 @@ class Engine:
 
     def _find_listener(self, name: str) -> Listener | None:
         protocol, colon, rest = name.partition(":")
-        if not colon or protocol.lower() not in ("udp", "tcp", "tls"):
+        if not colon or protocol.lower() not in TRANSPORTS:
             protocol, rest = "", name
         host, port = split_hostport(rest)
         host = host.strip("[]").lower()

@@ -29,6 +29,7 @@ from sipyard.management.registry import RpcFault
 from sipyard.management.unix_socket import UnixSocket
 from sipyard.reload import Reloader
 from sipyard.settings import Listen, interface_addresses
+from sipyard.sip.transports import PORTS, SECURE, TRANSPORTS, WEB
 from sipyard.site import Site
 from sipyard.watchdog import Watchdog
 
@@ -93,10 +94,10 @@ class Server:
             wanted = [Listen(address) for address in interface_addresses()]
         listeners: list[Listener] = []
         for one in wanted:
-            if one.protocol not in ("", "udp", "tcp", "tls"):
-                self._say(f"not listening on {one}: there is only UDP, TCP and TLS in this version")
+            if one.protocol not in ("", *TRANSPORTS):
+                self._say(f"not listening on {one}: there is no {one.protocol.upper()} here")
                 continue
-            if one.protocol == "tls" and "tls" not in self.site.modules:
+            if one.protocol in SECURE and "tls" not in self.site.modules:
                 raise ConfigError(f'listening on {one} needs loadmodule "tls"')
             listeners += self._open(one, is_asked)
         if not listeners:
@@ -110,8 +111,11 @@ class Server:
             is_multicast = ipaddress.ip_address(address.partition("%")[0]).is_multicast
             chosen = settings.port if one.port is None else one.port
             for protocol in (one.protocol,) if one.protocol else self._protocols(is_multicast):
-                is_own_port = protocol == "tls" and (one.port is None or not one.protocol)
-                port = settings.tls_port_no if is_own_port else chosen
+                port = chosen
+                if protocol == "tls" and (one.port is None or not one.protocol):
+                    port = settings.tls_port_no
+                elif protocol in WEB and one.port is None:
+                    port = PORTS[protocol]
                 listener = self._open_one(Listen(address, port, protocol), is_multicast, is_asked)
                 if listener is not None:
                     chosen = listener.port  # TCP's is UDP's, also where the system chose it

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sipyard import __version__
 from sipyard.errors import ConfigError
 from sipyard.sip.dns_settings import DnsSettings
+from sipyard.sip.transports import TRANSPORTS
 
 if TYPE_CHECKING:
     from sipyard._native.core import Core, _Settings
@@ -146,6 +147,7 @@ class Settings:
     tcp_max_connections: int = 2048
     tcp_max_of_one: int = 1024  # not in SER
     tcp_first_message: int = 10  # not in SER
+    ws_origins: str = ""  # not in SER
     advertised_address: str = ""
     advertised_port: int = 0
     maxbuffer: int = 4_194_304
@@ -206,6 +208,7 @@ class Settings:
             "tcp_max_connections": max(self.tcp_max_connections, 0),
             "tcp_max_of_one": max(self.tcp_max_of_one, 0),
             "tcp_first_message": max(self.tcp_first_message, 1),
+            "ws_origins": [each.strip() for each in self.ws_origins.split(",") if each.strip()],
             "aliases": list(self.aliases()),
         }
 
@@ -236,7 +239,7 @@ class Settings:
         """Names that count as ours: host, port (0: any), protocol (None: any)."""
         for text in self.alias:
             protocol, colon, rest = text.partition(":")
-            has_protocol = bool(colon) and protocol.lower() in ("udp", "tcp", "tls")
+            has_protocol = bool(colon) and protocol.lower() in TRANSPORTS
             one = Listen.parse(rest if has_protocol else text)
             yield one.host.lower(), one.port or 0, protocol.lower() if has_protocol else None
 

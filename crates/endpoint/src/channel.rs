@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::streams::CloseReason;
 use crate::tls::{Secured, TlsFacts};
+use crate::websocket::{Unwrapped, WebSocket};
 
 /// What a look at a readable socket gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) enum Progress {
     Connecting,
     /// The TLS handshake is under way.
     Handshaking,
+    /// The WebSocket handshake is under way.
+    Upgrading,
     /// Messages may flow.
     Open,
 }
@@ -35,6 +38,7 @@ pub(crate) enum Progress {
 pub(crate) struct Channel {
     stream: TcpStream,
     tls: Option<Box<Secured>>,
+    web: Option<Box<WebSocket>>,
     pub(crate) progress: Progress,
     /// Whether the socket is watched for room to write.
     pub(crate) is_blocked: bool,
@@ -42,14 +46,18 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// A socket that was accepted.
-    pub(crate) fn accepted(stream: TcpStream, tls: Option<Secured>) -> Channel {
-        let progress = if tls.is_some() { Progress::Handshaking } else { Progress::Open };
-        Channel { stream, tls: tls.map(Box::new), progress, is_blocked: false }
+    pub(crate) fn accepted(stream: TcpStream, tls: Option<Secured>, web: Option<WebSocket>) -> Channel {
+        let progress = match (&tls, &web) {
+            (Some(_), _) => Progress::Handshaking,
+            (None, Some(_)) => Progress::Upgrading,
+            (None, None) => Progress::Open,
+        };
+        Channel { stream, tls: tls.map(Box::new), web: web.map(Box::new), progress, is_blocked: false }
     }
 
     /// A socket that is being connected.
     pub(crate) fn connecting(stream: TcpStream, tls: Option<Secured>) -> Channel {
-        Channel { stream, tls: tls.map(Box::new), progress: Progress::Connecting, is_blocked: true }
+        Channel { stream, tls: tls.map(Box::new), web: None, progress: Progress::Connecting, is_blocked: true }
     }
 
     pub(crate) fn fd(&self) -> RawFd {
@@ -80,7 +88,7 @@ impl Channel {
         let tls = self.tls.as_ref().filter(|tls| !tls.connection.is_handshaking())?;
         let is_news = self.progress == Progress::Handshaking;
         is_news.then(|| {
-            self.progress = Progress::Open;
+            self.progress = if self.web.is_some() { Progress::Upgrading } else { Progress::Open };
             tls.facts()
         })
     }
@@ -120,19 +128,62 @@ impl Channel {
             }
             let is_good = tls.connection.process_new_packets().is_ok();
             // The handshake's answers, or the alert that says what is wrong; what does not fit waits for room.
-            let is_sent = self.flush().is_ok();
+            let is_sent = self.flush_tls().is_ok();
             if !is_good || !is_sent {
                 return Arrived::End(if is_good { CloseReason::Broken } else { CloseReason::Tls });
             }
         }
     }
 
-    /// Write pieces; how many bytes of them went.
+    /// Whether messages come in frames (`unwrap`) and not as a stream of bytes.
+    pub(crate) fn is_web(&self) -> bool {
+        self.web.is_some()
+    }
+
+    /// Bytes came that are frames.
+    pub(crate) fn push(&mut self, data: &[u8]) {
+        if let Some(web) = &mut self.web {
+            web.push(data);
+        }
+    }
+
+    /// What the frames hold, one by one. What they want answered is written.
+    pub(crate) fn unwrap_frame(&mut self) -> Unwrapped {
+        let Some(web) = &mut self.web else { return Unwrapped::Nothing };
+        let found = web.pull();
+        if self.progress == Progress::Upgrading && web.is_open() {
+            self.progress = Progress::Open;
+        }
+        match self.flush() {
+            Ok(()) => found,
+            Err(_) => Unwrapped::End(CloseReason::Broken),
+        }
+    }
+
+    /// Ask a peer behind frames whether he is there.
+    pub(crate) fn ping(&mut self) -> io::Result<()> {
+        if let Some(web) = &mut self.web {
+            web.ping();
+        }
+        self.flush()
+    }
+
+    /// Write pieces; how many bytes of them went. Behind frames a piece is a message, and goes whole.
     pub(crate) fn write(&mut self, pieces: &[Bytes]) -> io::Result<usize> {
+        let Some(web) = &mut self.web else { return self.write_bytes(pieces) };
+        if web.has_output() {
+            return Ok(0);
+        }
+        pieces.iter().for_each(|piece| web.wrap(piece));
+        self.flush()?;
+        Ok(pieces.iter().map(Bytes::len).sum())
+    }
+
+    fn write_bytes(&mut self, pieces: &[Bytes]) -> io::Result<usize> {
         let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         if let Some(tls) = self.tls.as_mut() {
             let count = tls.connection.writer().write_vectored(&slices)?;
-            self.flush()?;
+            self.flush_tls()?;
             return Ok(count);
         }
         loop {
@@ -146,8 +197,17 @@ impl Channel {
         }
     }
 
-    /// Write what TLS has to say.
+    /// Write what WebSocket and TLS have to say.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if let Some(mut web) = self.web.take() {
+            let drained = web.drain(|data| self.write_bytes(std::slice::from_ref(data)));
+            self.web = Some(web);
+            drained?;
+        }
+        self.flush_tls()
+    }
+
+    fn flush_tls(&mut self) -> io::Result<()> {
         while let Some(tls) = self.tls.as_mut().filter(|tls| tls.connection.wants_write()) {
             match tls.connection.write_tls(&mut self.stream) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -160,17 +220,22 @@ impl Channel {
         Ok(())
     }
 
-    /// Whether TLS has more to say than the socket takes.
+    /// Whether WebSocket or TLS have more to say than the socket takes.
     pub(crate) fn has_unsaid(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.connection.wants_write())
+        self.web.as_ref().is_some_and(|web| web.has_output())
+            || self.tls.as_ref().is_some_and(|tls| tls.connection.wants_write())
     }
 
     /// Say goodbye as far as the socket takes it.
     pub(crate) fn close(mut self) {
-        if let Some(tls) = self.tls.as_mut() {
-            tls.connection.send_close_notify();
+        if let Some(web) = &mut self.web {
+            web.close();
             // Who does not hear it sees the connection end.
             let _ = self.flush();
+        }
+        if let Some(tls) = self.tls.as_mut() {
+            tls.connection.send_close_notify();
+            let _ = self.flush_tls();
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::channel::{Arrived, Channel, Progress};
 use crate::core::Core;
 use crate::online::Net;
 use crate::streams::{CloseReason, Connect, StreamAction};
+use crate::websocket::{Unwrapped, WebSocket};
 
 /// Tokens of sockets that accept, and of connections; both stand above those of datagram sockets.
 const ACCEPTOR: u64 = 1 << 61;
@@ -122,6 +123,7 @@ impl Net {
             match action {
                 StreamAction::Connect(connect) => self.connect(&mut channels, &connect),
                 StreamAction::Write(number) => self.write_channel(&mut channels, number),
+                StreamAction::Ping(number) => self.ping_channel(&mut channels, number),
                 // Dropping the socket closes it and takes it out of epoll.
                 StreamAction::Close(number) => channels.open.remove(&number).into_iter().for_each(Channel::close),
             }
@@ -148,10 +150,11 @@ impl Net {
             let Some(number) = accepted else { continue };
             let is_secure = self.handle.with(|core| core.is_secure(listener));
             let tls = is_secure.then(|| self.handle.with(|core| core.tls())?.accept(local));
+            let web = self.handle.with(|core| core.origins_of(listener)).map(WebSocket::new);
             match tls {
                 Some(None) => self.ended(number, CloseReason::Tls),
                 tls => {
-                    let channel = Channel::accepted(stream, tls.flatten());
+                    let channel = Channel::accepted(stream, tls.flatten(), web);
                     self.adopt_channel(channels, number, channel, Interest::READ);
                 }
             }
@@ -244,15 +247,43 @@ impl Net {
             match arrived {
                 Arrived::Bytes(count) => {
                     let data = buffer.get(..count).unwrap_or_default();
-                    self.guarded(|core| core.stream_received(now, number, data));
+                    if channel.is_web() {
+                        if let Err(reason) = self.unwrap_frames(channel, number, data) {
+                            return self.ended(number, reason);
+                        }
+                    } else {
+                        self.guarded(|core| core.stream_received(now, number, data));
+                    }
                     // A plain socket has been emptied; TLS may hold more than one record.
                     if count < BUFFER && !channel.is_secure() {
-                        return;
+                        return self.watch_for_room(channel, number, false);
                     }
                 }
                 Arrived::Nothing => return self.watch_for_room(channel, number, false),
                 Arrived::End(reason) => return self.ended(number, reason),
             }
+        }
+    }
+
+    /// Hand the messages in frames to the core; the reason if the connection is over.
+    fn unwrap_frames(&self, channel: &mut Channel, number: u64, data: &[u8]) -> Result<(), CloseReason> {
+        channel.push(data);
+        loop {
+            let now = monotonic_micros();
+            match channel.unwrap_frame() {
+                Unwrapped::Message(message) => self.guarded(|core| core.stream_message(now, number, message)),
+                Unwrapped::Alive => self.guarded(|core| core.stream_alive(now, number)),
+                Unwrapped::Nothing => return Ok(()),
+                Unwrapped::End(reason) => return Err(reason),
+            }
+        }
+    }
+
+    fn ping_channel(&self, channels: &mut Channels, number: u64) {
+        let Some(channel) = channels.open.get_mut(&number) else { return };
+        match channel.ping() {
+            Ok(()) => self.watch_for_room(channel, number, false),
+            Err(_) => self.ended(number, CloseReason::Broken),
         }
     }
 

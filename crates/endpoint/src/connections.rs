@@ -11,6 +11,7 @@ use crate::core::{Core, Queued};
 use crate::event::Event;
 use crate::streams::{CloseReason, Phase, StreamAction, StreamSettings, Taken};
 use crate::tls::{TlsContext, TlsFacts};
+use crate::websocket::Origins;
 
 /// Bytes of a message in a stream; the framer has the finer limits.
 const STREAM_LIMITS: Limits = Limits { message: 65_536 + (1 << 20), fields: 2_048 };
@@ -75,6 +76,12 @@ impl Core {
         listener.is_some_and(|one| matches!(one.protocol, Protocol::Tls | Protocol::Wss))
     }
 
+    /// Which pages may connect to a listener; `None` when it has no WebSocket.
+    pub(crate) fn origins_of(&self, listener: u16) -> Option<Origins> {
+        let listener = self.listeners().get(usize::from(listener))?;
+        matches!(listener.protocol, Protocol::Ws | Protocol::Wss).then(|| self.streams.settings.origins.clone())
+    }
+
     /// The same, if it is known.
     pub fn tls(&self) -> Option<Arc<TlsContext>> {
         self.tls.clone()
@@ -108,6 +115,12 @@ impl Core {
             self.take_message(connection, message);
         }
         self.settle_streams();
+    }
+
+    /// A peer has shown that he is there, without a message.
+    pub fn stream_alive(&mut self, now: Micros, connection: u64) {
+        self.tick(now);
+        self.streams.alive(self.now, connection);
     }
 
     fn take_message(&mut self, connection: u64, message: Bytes) {

@@ -208,6 +208,8 @@ impl Core {
         if !may_be_reached {
             return Err(TargetError::Forbidden);
         }
+        let protocol = self.streams.web_protocol(protocol, remote);
+        let fits = |one: &Listener| one.protocol == protocol && one.address.is_ipv4() == remote.is_ipv4();
         let mut candidates = self.listeners().iter().enumerate().filter(|(_, one)| fits(one));
         let several = match (candidates.next(), candidates.next()) {
             (None, _) => return Err(TargetError::NoListener),

@@ -42,6 +42,7 @@ mod streams;
 mod tls;
 mod tokens;
 mod values;
+mod websocket;
 
 pub use crate::core::{Core, Kept, Router, SharedDraft, TargetError};
 pub use connections::ConnectionFacts;
@@ -62,3 +63,4 @@ pub use sipyard_transport::Interest;
 pub use streams::{CloseReason, Closed, Connect, StreamAction, StreamSetting, StreamSettings};
 pub use tls::{TlsContext, TlsDomain, TlsFacts, TlsIdentity};
 pub use values::values_by_name;
+pub use websocket::Origins;

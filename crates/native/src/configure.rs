@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pyo3::prelude::*;
-use sipyard_endpoint::{Alias, Setting, StreamSetting};
+use sipyard_endpoint::{Alias, Origins, Setting, StreamSetting};
 use sipyard_transaction::{Generation, BLACKLIST_ENTRY};
 
 use crate::address::protocol_of;
@@ -40,6 +40,11 @@ fn aliases(value: &Bound<'_, PyAny>) -> PyResult<Vec<Alias>> {
         Ok(Alias { host, port, protocol: protocol.as_deref().map(protocol_of).transpose()? })
     };
     rows.into_iter().map(alias).collect()
+}
+
+fn origins(value: &Bound<'_, PyAny>) -> PyResult<Origins> {
+    let names: Vec<String> = value.extract()?;
+    Ok(names.into_iter().map(String::into_boxed_str).collect())
 }
 
 /// The setting of a name; nothing for one that needs no action; TypeError for an unknown name.
@@ -90,6 +95,7 @@ pub fn setting_of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Setti
         "tcp_first_message" => Setting::Streams(StreamSetting::FirstMessage(time(value)?)),
         "tcp_message_time" => Setting::Streams(StreamSetting::Message(time(value)?)),
         "tcp_accept_aliases" => Setting::Streams(StreamSetting::AcceptAliases(value.extract()?)),
+        "ws_origins" => Setting::Streams(StreamSetting::Origins(origins(value)?)),
         "retry_after" => Setting::RetryAfter(value.extract()?),
         other => return Err(unknown_setting(other)),
     }))

@@ -6,7 +6,6 @@ use std::os::fd::AsRawFd;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use sipyard_endpoint::{CloseReason, Core as EndpointCore, Handle, Interest, ListenOptions, OfflineAction};
-use sipyard_transaction::Protocol;
 
 use crate::address::{protocol_of, socket_address, Listener};
 use crate::core_object::Core;
@@ -15,14 +14,6 @@ use crate::time::{micros, seconds};
 
 const READ: u32 = 1;
 const WRITE: u32 = 2;
-
-/// What there is a listener for.
-fn listened(protocol: &str) -> PyResult<Protocol> {
-    match protocol_of(protocol)? {
-        known @ (Protocol::Udp | Protocol::Tcp | Protocol::Tls) => Ok(known),
-        other => Err(value_error(format!("there is no listener for {}", other.parameter()))),
-    }
-}
 
 fn interest_of(events: u32) -> PyResult<Interest> {
     if events == 0 || events & !(READ | WRITE) != 0 {
@@ -88,7 +79,7 @@ impl Endpoint {
         receive_buffer: usize,
         reuse_port: bool,
     ) -> PyResult<Listener> {
-        let protocol = listened(protocol)?;
+        let protocol = protocol_of(protocol)?;
         let options = ListenOptions {
             advertised_host,
             advertised_port,
@@ -190,7 +181,7 @@ impl OfflineEndpoint {
         advertised_host: Option<String>,
         advertised_port: Option<u16>,
     ) -> PyResult<Listener> {
-        let protocol = listened(protocol)?;
+        let protocol = protocol_of(protocol)?;
         let address = socket_address(ip, port)?;
         let listener = sipyard_transaction::Listener::new(protocol, address, advertised_host, advertised_port);
         listener_at(self.endpoint.handle(), self.endpoint.listen(listener))

@@ -611,6 +611,7 @@ class _Settings(TypedDict, total=False):
     tcp_first_message: float
     tcp_message_time: float
     tcp_accept_aliases: bool
+    ws_origins: list[str]
 
 @final
 class Core:

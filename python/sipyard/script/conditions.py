@@ -18,6 +18,7 @@ from sipyard.script import runtime
 from sipyard.script.snippets import Snippet
 from sipyard.script.source import Findings
 from sipyard.script.tree import BitTest, Compare, Operand, Truth
+from sipyard.sip.transports import TRANSPORTS
 
 if TYPE_CHECKING:
     from sipyard.context import Context
@@ -61,7 +62,7 @@ _OPERATORS = {
     "family": ("==", "!="),
     "number": ("==", "!=", "<", ">", "<=", ">="),
 }
-_PROTOCOLS = ("udp", "tcp", "tls", "sctp", "ws", "wss")
+_PROTOCOLS = (*TRANSPORTS, "sctp")
 _FAMILIES = {"inet": False, "inet6": True}
 
 

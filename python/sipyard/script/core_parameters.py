@@ -173,6 +173,14 @@ PARAMETERS: Final[tuple[CoreParameter, ...]] = (
     _P("tcp_send_timeout", "number", 10, 10, _B, "seconds for a peer to read what waits for it"),
     _P("tcp_connect_timeout", "number", 10, 10, _B, "seconds for a connection to come about"),
     _P("tcp_connection_lifetime", "number", 120, 120, _N, "seconds without a message or keep-alive"),
+    _P(
+        "ws_origins",
+        "string",
+        None,
+        None,
+        _B,
+        "pages that may connect by WebSocket, by commas; none: all (not in SER)",
+    ),
     _P("tcp_max_of_one", "number", 1024, 1024, _B, "most connections from one address (not in SER)"),
     _P("tcp_first_message", "number", 10, 10, _B, "seconds for a peer's first whole message (not in SER)"),
     _P(

@@ -11,12 +11,13 @@ from sipyard.script.cursor import END, ID, IP, ROUTE_WORDS, STRING, SyntaxProble
 from sipyard.script.source import Findings, Source
 from sipyard.script.statements import Statements
 from sipyard.script.tree import FlagName, LoadModule, ModParam, Route, Setting, Sign, Socket, Tree
+from sipyard.sip.transports import TRANSPORTS
 
 _KINDS = {kind.block: kind for kind in RouteKind}
 _OTHERS = ("loadmodule", "modparam", "flags", "bool", "avpflags", "tls_domain")
 TOP_WORDS = (*ROUTE_WORDS, *_OTHERS)
 SWITCHES = {"yes": 1, "true": 1, "on": 1, "enable": 1, "no": 0, "false": 0, "off": 0, "disable": 0}
-_PROTOCOLS = ("udp", "tcp", "tls", "sctp")
+_PROTOCOLS = (*TRANSPORTS, "sctp")
 _DIRECTIVE = re.compile(r"^#!\s*SER\s+(\d+\.\d+)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 
 

@@ -17,6 +17,7 @@ from sipyard._native.core import Uri
 from sipyard.sip.dns_records import Kind, Naptr, ResolutionError, Service
 from sipyard.sip.dns_settings import DnsSettings
 from sipyard.sip.lookup import Budget, DnsLookup, Lookup
+from sipyard.sip.transports import PORTS
 
 if TYPE_CHECKING:
     from sipyard._native.core import Core, Target
@@ -44,7 +45,6 @@ _SERVICES: Final = {
     "ws": "_ws._tcp",
     "wss": "_wss._tcp",
 }
-_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
 _NAPTR_SERVICES: Final = {"sip+d2u": "udp", "sip+d2t": "tcp", "sips+d2t": "tls"}
 _log = logging.getLogger("sipyard.resolver")
 
@@ -171,7 +171,7 @@ class Resolver:
         if _is_local(host):
             protocol = protocol or _usual_transport(uri, means)
             local = ["::1" if ipv6 else "127.0.0.1" for ipv6 in means.families[protocol] or (False,)]
-            return [Place(protocol, ip, uri.port or _PORTS[protocol]) for ip in local]
+            return [Place(protocol, ip, uri.port or PORTS[protocol]) for ip in local]
         if uri.port is not None:
             return await self._at_addresses(host, uri.port, protocol or _usual_transport(uri, means), means)
         if not self._settings.try_naptr or uri.parameter("transport") is not None:
@@ -182,7 +182,7 @@ class Resolver:
     async def _at_service(self, host: str, protocol: str, means: Means) -> list[Place]:
         """SRV of one transport, else addresses with the default port."""
         found = await self._at_srv(f"{_SERVICES[protocol]}.{host}", protocol, means)
-        return found or await self._at_addresses(host, _PORTS[protocol], protocol, means)
+        return found or await self._at_addresses(host, PORTS[protocol], protocol, means)
 
     async def _at_any_transport(self, uri: Uri, host: str, means: Means) -> list[Place]:
         """RFC 3263 §4.1 with NAPTR; without such records SRV of each transport that we have."""
@@ -201,7 +201,7 @@ class Resolver:
         if found:
             return found
         protocol = _usual_transport(uri, means)
-        return await self._at_addresses(host, _PORTS[protocol], protocol, means)
+        return await self._at_addresses(host, PORTS[protocol], protocol, means)
 
     async def _at_all(
         self, names: Sequence[tuple[str, str]], means: Means, *, only_first: bool = False

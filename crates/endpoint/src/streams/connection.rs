@@ -101,6 +101,8 @@ pub(crate) struct Connection {
     pub(crate) armed: Micros,
     opened: Micros,
     active: Micros,
+    /// When the peer was asked whether he is there, and has not answered.
+    pinged: Option<Micros>,
     /// When the first byte of an incomplete message came.
     begun: Option<Micros>,
     /// Since when the peer takes nothing of what waits.
@@ -128,6 +130,7 @@ impl Connection {
             armed: Micros::MAX,
             opened: now,
             active: now,
+            pinged: None,
             begun: None,
             stuck: None,
             queue: VecDeque::new(),
@@ -196,9 +199,10 @@ impl Connection {
         self.stuck = (self.waiting > 0).then_some(now);
     }
 
-    /// Something was said.
+    /// The peer said something.
     pub(crate) fn spoke(&mut self, now: Micros) {
         self.active = now;
+        self.pinged = None;
     }
 
     /// All that came was looked at.
@@ -209,7 +213,7 @@ impl Connection {
     /// A message came to its end: the next one has its own time.
     pub(crate) fn completed(&mut self, now: Micros) {
         self.begun = None;
-        self.active = now;
+        self.spoke(now);
     }
 
     /// Know it by another port too; false when it has enough of them.
@@ -221,12 +225,24 @@ impl Connection {
         has_room
     }
 
+    /// Whether a silent peer is to be asked whether he is there before the connection ends; says so once.
+    pub(crate) fn take_ping(&mut self, now: Micros, reason: CloseReason) -> bool {
+        let is_web = matches!(self.protocol(), Protocol::Ws | Protocol::Wss);
+        let is_due = is_web && reason == CloseReason::Idle && self.pinged.is_none();
+        if is_due {
+            self.pinged = Some(now);
+        }
+        is_due
+    }
+
     /// By when something must have happened, and what is wrong if it has not.
     pub(crate) fn deadline(&self, settings: &StreamSettings) -> (Micros, CloseReason) {
         let mut nearest = match self.phase {
             Phase::Connecting => return (self.opened + settings.connect, CloseReason::ConnectTimeout),
             Phase::Closing(reason) => (self.active + settings.send, reason),
-            Phase::Open => (self.active + settings.idle, CloseReason::Idle),
+            Phase::Open => {
+                (self.pinged.map_or(self.active + settings.idle, |at| at + settings.send), CloseReason::Idle)
+            }
         };
         let mut at_most = |since: Option<Micros>, time: Micros, reason: CloseReason| {
             if let Some(deadline) = since.map(|since| since + time).filter(|deadline| *deadline < nearest.0) {

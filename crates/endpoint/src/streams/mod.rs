@@ -30,6 +30,8 @@ pub enum StreamAction {
     Connect(Connect),
     /// Write what `Core::stream_output` gives.
     Write(u64),
+    /// Ask the peer whether he is there (a WebSocket's).
+    Ping(u64),
     /// Close it.
     Close(u64),
 }
@@ -236,6 +238,16 @@ impl Streams {
         by_number.or_else(by_address)
     }
 
+    /// What is spoken with a peer whose URI says `transport=ws`: RFC 7118 §5.2 has no other word for WSS.
+    pub(crate) fn web_protocol(&self, protocol: Protocol, remote: SocketAddr) -> Protocol {
+        let is_secure = protocol == Protocol::Ws && self.by_remote.contains_key(&(Protocol::Wss, remote));
+        if is_secure {
+            Protocol::Wss
+        } else {
+            protocol
+        }
+    }
+
     /// Send over a connection that exists, else over a new one from `local`.
     pub(crate) fn send(
         &mut self,
@@ -342,6 +354,14 @@ impl Streams {
         connection.completed(now);
         if connection.push(now, Bytes::from_static(b"\r\n"), limit) {
             self.want_write(number);
+        }
+    }
+
+    /// The peer has shown that he is there.
+    pub(crate) fn alive(&mut self, now: Micros, number: u64) {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.spoke(now);
+            self.arm(number);
         }
     }
 
@@ -458,10 +478,13 @@ impl Streams {
             let Some(connection) = self.connections.get_mut(&number).filter(|one| one.armed == at) else { continue };
             connection.armed = Micros::MAX;
             let (deadline, reason) = connection.deadline(&self.settings);
-            if deadline <= now {
-                self.end(number, reason);
-            } else {
+            if deadline > now {
                 self.arm(number);
+            } else if connection.take_ping(now, reason) {
+                self.actions.push_back(StreamAction::Ping(number));
+                self.arm(number);
+            } else {
+                self.end(number, reason);
             }
         }
     }

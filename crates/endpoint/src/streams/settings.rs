@@ -2,6 +2,8 @@
 
 use sipyard_transaction::Micros;
 
+use crate::websocket::Origins;
+
 const SECOND: Micros = 1_000_000;
 
 /// What connections may take and how long they may take it. SER's names in brackets.
@@ -27,6 +29,8 @@ pub struct StreamSettings {
     pub message: Micros,
     /// Take the port of a Via with `alias` for the connection's (`tcp_accept_aliases`).
     pub accept_aliases: bool,
+    /// Pages that may connect by WebSocket; none named: all.
+    pub origins: Origins,
 }
 
 impl Default for StreamSettings {
@@ -42,12 +46,13 @@ impl Default for StreamSettings {
             first_message: 10 * SECOND,
             message: 20 * SECOND,
             accept_aliases: false,
+            origins: Origins::default(),
         }
     }
 }
 
 /// One of them with its new value.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum StreamSetting {
     /// `StreamSettings::most`.
     Most(usize),
@@ -69,6 +74,8 @@ pub enum StreamSetting {
     Message(Micros),
     /// `StreamSettings::accept_aliases`.
     AcceptAliases(bool),
+    /// `StreamSettings::origins`.
+    Origins(Origins),
 }
 
 impl StreamSettings {
@@ -85,6 +92,7 @@ impl StreamSettings {
             StreamSetting::FirstMessage(value) => self.first_message = value,
             StreamSetting::Message(value) => self.message = value,
             StreamSetting::AcceptAliases(value) => self.accept_aliases = value,
+            StreamSetting::Origins(value) => self.origins = value,
         }
     }
 }
