@@ -4,11 +4,22 @@
 set -eu
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 missing=
-for pair in sipp:sip-tester sipsak:sipsak baresip:baresip-core kamailio:kamailio freeradius:freeradius m4:m4 nsd:nsd; do
+for pair in sipp:sip-tester sipsak:sipsak baresip:baresip-core kamailio:kamailio freeradius:freeradius m4:m4 nsd:nsd \
+    chromium:chromium npm:npm; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 ls /usr/lib/*/kamailio/modules/db_sqlite.so >/dev/null 2>&1 || missing="$missing kamailio-sqlite-modules"
-[ -n "$missing" ] || exit 0
+browser=.venv/browser # a phone for the browser: JsSIP
+install_browser_phone() {
+    if command -v npm >/dev/null && [ ! -d "$browser/node_modules/jssip" ]; then
+        echo "installing JsSIP"
+        npm install --silent --no-audit --no-fund --no-package-lock --prefix "$browser" jssip@3.13
+    fi
+}
+if [ -z "$missing" ]; then
+    install_browser_phone
+    exit 0
+fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing$missing"
     export DEBIAN_FRONTEND=noninteractive
@@ -16,6 +27,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     # A package must not start a server of its own here: tests start theirs on free ports.
     # shellcheck disable=SC2086
     RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    install_browser_phone
 else
     echo "not here, tests that need them are skipped:$missing" >&2
 fi
