@@ -8,7 +8,9 @@ for pair in sipp:sip-tester sipsak:sipsak baresip:baresip-core kamailio:kamailio
     chromium:chromium npm:npm; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
-ls /usr/lib/*/kamailio/modules/db_sqlite.so >/dev/null 2>&1 || missing="$missing kamailio-sqlite-modules"
+for pair in db_sqlite:sqlite tls:tls; do
+    ls /usr/lib/*/kamailio/modules/"${pair%%:*}".so >/dev/null 2>&1 || missing="$missing kamailio-${pair#*:}-modules"
+done
 browser=.venv/browser # a phone for the browser: JsSIP
 install_browser_phone() {
     if command -v npm >/dev/null && [ ! -d "$browser/node_modules/jssip" ]; then
