@@ -160,6 +160,29 @@ def test_slow_and_silent_peers_are_cut(endpoint: Endpoint) -> None:
         assert endpoint.core.live()["connections"] == 0
 
 
+def test_who_speaks_before_he_reads_gets_all_of_it(endpoint: Endpoint) -> None:
+    """What waits for room goes on waiting when something comes the other way."""
+    listener = endpoint.listen("tcp", "127.0.0.1", 0)
+    with dial(listener.port) as peer:
+        peer.sendall(options("a"))
+        serve(endpoint, 0.05)
+        assert peer.recv(65536).startswith(b"SIP/2.0 200")
+        target = endpoint.core.target_for("tcp", "127.0.0.1", peer.getsockname()[1])
+        sent = 0
+        while not endpoint.core.counters()["connections.unsent"]:  # the kernel's buffers are full, and ours
+            endpoint.core.send_raw(b"x" * 60000, target)
+            endpoint.flush()
+            sent += 60000
+        sent -= 60000
+        peer.sendall(b"\r\n")
+        serve(endpoint, 0.05)
+        received, end = 0, time.monotonic() + 10
+        while received < sent and time.monotonic() < end:
+            endpoint.wait(0.0)
+            received += len(peer.recv(1 << 20)) if select.select([peer], [], [], 0.05)[0] else 0
+        assert received == sent
+
+
 def test_a_peer_that_does_not_read_delays_nobody(endpoint: Endpoint) -> None:
     endpoint.core.configure(tcp_send_timeout=0.3, tcp_queue=1 << 20)
     listener = endpoint.listen("tcp", "127.0.0.1", 0)

@@ -256,10 +256,10 @@ impl Net {
                     }
                     // A plain socket has been emptied; TLS may hold more than one record.
                     if count < BUFFER && !channel.is_secure() {
-                        return self.watch_for_room(channel, number, false);
+                        return self.watch_for_answers(channel, number);
                     }
                 }
-                Arrived::Nothing => return self.watch_for_room(channel, number, false),
+                Arrived::Nothing => return self.watch_for_answers(channel, number),
                 Arrived::End(reason) => return self.ended(number, reason),
             }
         }
@@ -308,6 +308,14 @@ impl Net {
             }
         }
         self.watch_for_room(channel, number, is_blocked);
+    }
+
+    /// What was read may have answers of TLS or WebSocket that the socket does not take yet. A plain socket has none, and
+    /// keeps the watch that its messages need.
+    fn watch_for_answers(&self, channel: &mut Channel, number: u64) {
+        if channel.is_secure() || channel.is_web() {
+            self.watch_for_room(channel, number, false);
+        }
     }
 
     fn watch_for_room(&self, channel: &mut Channel, number: u64, is_blocked: bool) {
