@@ -17,6 +17,8 @@ MISSING: dict[str, str] = {
     # the relay of media
     "nathelper": "force_rtp_proxy unforce_rtp_proxy rtpproxy_sock rtpproxy_disable rtpproxy_disable_tout "
     "rtpproxy_retr rtpproxy_tout",
+    # another From on the way
+    "uac": "uac_replace_from uac_restore_from from_store_param from_restore_mode",
 }
 """What is not there yet, by module."""
 GENERATIONS = (Generation.SER_0_9, Generation.SER_2_0)
