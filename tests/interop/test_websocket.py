@@ -6,16 +6,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from interop.conftest import AGAINST_KAMAILIO
 from interop.processes import Exchange, Router, free_port, status
 from interop.sipp import Sipp
 from interop.test_tls import Authority
 from interop.websocket import BINARY, CLOSE, PING, PONG, TEXT, WebSocketClient
 
-pytestmark = pytest.mark.skipif(AGAINST_KAMAILIO, reason="Kamailio's WebSocket needs another script")
 ORIGIN = "https://phone.example.com"
 SESSION = (
     b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
@@ -36,9 +35,9 @@ class Served:
         defaults = {"IDLE": "120", "ORIGINS": "", "CTL": str(folder / "ctl"), "CONFIG": str(config)}
         self.router = start("browser", WS=str(self.ws), WSS=str(self.wss), **{**defaults, **words})
 
-    def client(self, *, secure: bool = False, **options: object) -> WebSocketClient:
+    def client(self, *, secure: bool = False, **options: Any) -> WebSocketClient:
         port = self.wss if secure else self.ws
-        self.clients.append(WebSocketClient(port, secure=secure, **options))  # type: ignore[arg-type]
+        self.clients.append(WebSocketClient(port, secure=secure, **options))
         return self.clients[-1]
 
 
@@ -182,12 +181,17 @@ def test_a_binding_ends_with_its_connection(served: Served) -> None:
     raise AssertionError("the binding is still there")
 
 
-def test_text_that_is_none_goes_as_bytes(served: Served) -> None:
+def test_a_body_that_is_no_text_goes_as_bytes(served: Served) -> None:
     client = served.client()
-    client.send(request("OPTIONS", f"sip:127.0.0.1:{served.ws}", "X-Odd: \xff"), BINARY)
-    answer = client.receive()
-    assert answer is not None
-    assert status(answer[1]) == 200
+    register(client)
+    for body, opcode in ((b"\xff\xfe", BINARY), (b"hello", TEXT)):
+        with Exchange(served.router.port) as other:
+            text = body.decode(errors="surrogateescape")
+            other.send(other.request("MESSAGE", "sip:bob@127.0.0.1", body=text))
+            found = client.receive()
+        assert found is not None
+        assert found[0] == opcode
+        assert found[1].endswith(b"\r\n\r\n" + body)
 
 
 def test_keep_alives_of_either_kind(served: Served) -> None:
@@ -275,6 +279,17 @@ def test_frames_that_end_the_connection_and_nothing_else(served: Served) -> None
         assert client.is_closed(5), name
     good.send(request("OPTIONS", f"sip:127.0.0.1:{served.ws}", number=2))
     assert good.receive() is not None
+
+
+def test_who_pings_without_reading_is_cut(served: Served) -> None:
+    client = served.client()
+    client.socket.settimeout(0.5)
+    pings = client.frame(bytes(125), PING) * 1_000
+    sent = 0
+    with pytest.raises(ConnectionError):
+        while sent < 100_000_000:
+            sent += client.socket.send(pings)
+    assert served.router.ping() < 1
 
 
 def test_who_never_sends_a_whole_message_is_cut(served: Served) -> None:

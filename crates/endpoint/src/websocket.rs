@@ -15,6 +15,8 @@ use crate::streams::CloseReason;
 
 /// Bytes of one message; SIP's own limits are finer.
 const MESSAGE: usize = 65_536 + (1 << 20);
+/// Bytes of pongs that may wait for a peer that asks and does not read.
+const UNREAD: usize = 65_536;
 
 /// What the bytes that came are made of.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,6 +111,8 @@ enum State {
 pub(crate) struct WebSocket {
     pipe: Pipe,
     state: State,
+    /// Bytes of answers to pings since the socket took no more.
+    unread: usize,
 }
 
 impl WebSocket {
@@ -121,7 +125,7 @@ impl WebSocket {
             .read_buffer_size(4_096)
             .write_buffer_size(0);
         let shaking = ServerHandshake::start(pipe.clone(), Porter(origins), Some(config));
-        WebSocket { pipe, state: State::Shaking(Box::new(shaking)) }
+        WebSocket { pipe, state: State::Shaking(Box::new(shaking)), unread: 0 }
     }
 
     /// Whether messages may be sent.
@@ -146,8 +150,13 @@ impl WebSocket {
                     Err(HandshakeError::Failure(_)) => (State::Over(CloseReason::WebSocket), None),
                 },
                 State::Open(mut socket) => {
+                    let before = self.waiting();
                     let found = read(&mut socket);
+                    if before > 0 {
+                        self.unread += self.waiting() - before;
+                    }
                     match found {
+                        _ if self.unread > UNREAD => (State::Over(CloseReason::SendTimeout), None),
                         Unwrapped::End(reason) => (State::Over(reason), None),
                         found => (State::Open(socket), Some(found)),
                     }
@@ -186,9 +195,14 @@ impl WebSocket {
         }
     }
 
+    /// Bytes that wait to be written to the socket.
+    fn waiting(&self) -> usize {
+        self.pipe.0.lock().outgoing.len()
+    }
+
     /// Whether bytes wait to be written to the socket.
     pub(crate) fn has_output(&self) -> bool {
-        !self.pipe.0.lock().outgoing.is_empty()
+        self.waiting() > 0
     }
 
     /// Hand the bytes that wait to `write`, which says how many it took.
@@ -198,10 +212,11 @@ impl WebSocket {
             let count = write(&waiting)?;
             if count == 0 {
                 self.pipe.0.lock().outgoing.extend_from_slice(&waiting);
-                break;
+                return Ok(());
             }
             waiting.advance(count);
         }
+        self.unread = 0;
         Ok(())
     }
 }
