@@ -11,25 +11,19 @@ done
 for pair in db_sqlite:sqlite tls:tls; do
     ls /usr/lib/*/kamailio/modules/"${pair%%:*}".so >/dev/null 2>&1 || missing="$missing kamailio-${pair#*:}-modules"
 done
-browser=.venv/browser # a phone for the browser: JsSIP
-install_browser_phone() {
-    if command -v npm >/dev/null && [ ! -d "$browser/node_modules/jssip" ]; then
-        echo "installing JsSIP"
-        npm install --silent --no-audit --no-fund --no-package-lock --prefix "$browser" jssip@3.13
-    fi
-}
-if [ -z "$missing" ]; then
-    install_browser_phone
-    exit 0
-fi
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing$missing"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
     # A package must not start a server of its own here: tests start theirs on free ports.
     # shellcheck disable=SC2086
     RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing >/dev/null
-    install_browser_phone
-else
+elif [ -n "$missing" ]; then
     echo "not here, tests that need them are skipped:$missing" >&2
+fi
+# A phone for the browser: JsSIP.
+browser=.venv/browser
+if command -v npm >/dev/null && [ ! -d "$browser/node_modules/jssip" ]; then
+    echo "installing JsSIP"
+    npm install --silent --no-audit --no-fund --no-package-lock --prefix "$browser" jssip@3.13
 fi

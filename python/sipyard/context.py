@@ -563,6 +563,12 @@ def uri_at(host: str, port: int | None, protocol: str | None) -> str:
     return f"sip:{host}{f':{port}' if port else ''}{transport}"
 
 
+def source_uri(message: Message) -> str:
+    """The URI that leads back to where a message came from (the received parameter of bindings)."""
+    protocol = None if message.protocol == "udp" else message.protocol
+    return uri_at(message.source_ip, message.source_port, protocol)
+
+
 def q_of(value: str | int | None) -> int:
     """Thousandths of a q value written as in RFC 3261 §25.1 ("0.7", "1"); -1 for none.
 

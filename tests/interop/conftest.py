@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,10 @@ def start_router(tmp_path: Path) -> Iterator[Callable[..., Router]]:
 
     def start(name: str, port: int = 0, **words: str) -> Router:
         if AGAINST_KAMAILIO:
-            router = kamailio(HERE / "kamailio" / f"{name}.cfg", tmp_path, port, **words)
+            script = HERE / "kamailio" / f"{name}.cfg"
+            if not script.exists():
+                pytest.skip(f"no script of Kamailio does the same as {name}.cfg")
+            router = kamailio(script, tmp_path, port, **words)
         else:
             router = sipyard(HERE / "scripts" / f"{name}.cfg", tmp_path, port, **words)
         started.append(router)
@@ -63,8 +67,8 @@ def sipp(tmp_path: Path) -> Iterator[Callable[..., Sipp]]:
     """Starts sipp with a scenario."""
     started: list[Sipp] = []
 
-    def start(name: str, server: int, port: int, **options: object) -> Sipp:
-        started.append(Sipp(name, server, tmp_path, port, **options))  # type: ignore[arg-type]
+    def start(name: str, server: int, port: int, **options: Any) -> Sipp:
+        started.append(Sipp(name, server, tmp_path, port, **options))
         return started[-1]
 
     yield start

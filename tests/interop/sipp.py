@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 from pathlib import Path
 
@@ -17,8 +18,15 @@ def scenario(name: str) -> Path:
     return own if own.exists() else BENCH_SCENARIOS / f"{name}.xml"
 
 
+def with_session(text: str, session: str) -> str:
+    """A scenario that offers and answers another session."""
+    lines = "\n".join(" " * 6 + line for line in session.splitlines())
+    return re.sub(r" *v=0\n.*?(?=\n *\]\]>)", lambda _: lines, text, flags=re.DOTALL)
+
+
 class Sipp:
-    """One sipp process. `count` calls, then it ends by itself; without it stays until `stop`."""
+    """One sipp process. `count` calls, then it ends by itself; without it stays until `stop`. `session` is
+    offered or answered in place of the scenario's own."""
 
     def __init__(
         self,
@@ -32,16 +40,22 @@ class Sipp:
         users: str = "",
         keeps_times: bool = False,
         transport: str = "u1",
+        session: str = "",
     ) -> None:
         self.folder, self.name = folder, f"{name}-{port}"
         self.statistics = folder / f"{self.name}.csv"
         self.statistics.unlink(missing_ok=True)
         self.trace = folder / f"{self.name}.trace"
         self.errors = folder / f"{self.name}.errors"
+        file = scenario(name)
+        if session:
+            text = with_session(file.read_text(), session)
+            file = folder / f"{self.name}.xml"
+            file.write_text(text)
         command = [
             program("sipp"),
             f"127.0.0.1:{server}",
-            *("-sf", str(scenario(name)), "-i", "127.0.0.1", "-p", str(port)),
+            *("-sf", str(file), "-i", "127.0.0.1", "-p", str(port)),
             *("-t", transport, "-max_socket", "1000"),
             *("-nostdin", "-trace_stat", "-stf", str(self.statistics), "-fd", "1"),
             *("-trace_err", "-error_file", str(self.trace), "-timeout", "40s", "-timeout_error"),

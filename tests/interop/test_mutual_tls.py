@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from interop.conftest import AGAINST_KAMAILIO
 from interop.processes import Exchange, Router, free_ports, status
 from interop.sipp import Sipp
 from interop.test_tls import Authority
-
-pytestmark = pytest.mark.skipif(AGAINST_KAMAILIO, reason="Kamailio is the peer here")
 
 Start = Callable[..., Router]
 DEMANDS = """

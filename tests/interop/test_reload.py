@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from interop.conftest import AGAINST_KAMAILIO
 from interop.processes import Exchange, Router, free_port
 from interop.sipp import Sipp
 from interop.test_sipp import register, users
 from sipyard.management.json_rpc import Client
 from sipyard.management.registry import RpcFault
 
-pytestmark = pytest.mark.skipif(AGAINST_KAMAILIO, reason="Kamailio reloads no script")
 Start = Callable[..., Sipp]
 BROKEN = (
     ("t_relay()", "t_rely()"),

@@ -19,12 +19,13 @@ class WebSocketClient:
         self,
         port: int,
         *,
+        host: str = "127.0.0.1",
         secure: bool = False,
         origin: str = "https://phone.example.com",
         protocol: str = "sip",
         headers: tuple[str, ...] = (),
     ) -> None:
-        raw = socket.create_connection(("127.0.0.1", port), timeout=5)
+        raw = socket.create_connection((host, port), timeout=5)
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self.socket = context.wrap_socket(raw) if secure else raw

@@ -130,6 +130,16 @@ def test_a_stranger_who_names_the_realm_gets_no_answer(
     assert f"uac_auth: 203.0.113.9 may not ask for realm {REALM}" in caplog.text
 
 
+def test_what_a_gateway_says_stays_in_one_line_of_the_log(
+    network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = 'Digest realm="gw.example.net", nonce="n", algorithm="\x1b[2J\x7f"'
+    assert called(network, asked)[1] == 407
+    assert "uac_auth: 192.0.2.77: " in caplog.text
+    assert "\\x1b[2J" in caplog.text
+    assert "\x1b" not in caplog.text
+
+
 def test_an_address_of_a_network_that_may_ask(network: Network) -> None:
     assert called(network, challenge(REALM, "n"), address="198.51.100.7:5060")[1] == 200
 

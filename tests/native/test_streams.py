@@ -265,14 +265,14 @@ def test_out_of_descriptors_the_rest_goes_on(endpoint: Endpoint) -> None:
 
 
 CROWD = """
-import socket, sys, time
+import socket, sys
 sys.stdin.readline()
 held = []
 for _ in range(100):
     held.append(socket.socket())
     held[-1].setblocking(False)
     held[-1].connect_ex(("127.0.0.1", int(sys.argv[1])))
-time.sleep(60)
+sys.stdin.read()
 """
 
 

@@ -148,13 +148,11 @@ impl Net {
             let now = monotonic_micros();
             let accepted = self.handle.with(|core| core.stream_accepted(now, listener, local, remote));
             let Some(number) = accepted else { continue };
-            let is_secure = self.handle.with(|core| core.is_secure(listener));
-            let tls = is_secure.then(|| self.handle.with(|core| core.tls())?.accept(local));
-            let web = self.handle.with(|core| core.origins_of(listener)).map(WebSocket::new);
-            match tls {
+            let (tls, origins) = self.handle.with(|core| (core.tls_of(listener), core.origins_of(listener)));
+            match tls.map(|context| context?.accept(local)) {
                 Some(None) => self.ended(number, CloseReason::Tls),
                 tls => {
-                    let channel = Channel::accepted(stream, tls.flatten(), web);
+                    let channel = Channel::accepted(stream, tls.flatten(), origins.map(WebSocket::new));
                     self.adopt_channel(channels, number, channel, Interest::READ);
                 }
             }

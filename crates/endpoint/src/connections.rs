@@ -70,10 +70,10 @@ impl Core {
         self.tls = Some(context);
     }
 
-    /// Whether a listener's connections speak TLS.
-    pub(crate) fn is_secure(&self, listener: u16) -> bool {
-        let listener = self.listeners().get(usize::from(listener));
-        listener.is_some_and(|one| matches!(one.protocol, Protocol::Tls | Protocol::Wss))
+    /// What a listener's connections show and demand, if that is known; `None` when they speak no TLS.
+    pub(crate) fn tls_of(&self, listener: u16) -> Option<Option<Arc<TlsContext>>> {
+        let listener = self.listeners().get(usize::from(listener))?;
+        matches!(listener.protocol, Protocol::Tls | Protocol::Wss).then(|| self.tls())
     }
 
     /// Which pages may connect to a listener; `None` when it has no WebSocket.
@@ -82,7 +82,7 @@ impl Core {
         matches!(listener.protocol, Protocol::Ws | Protocol::Wss).then(|| self.streams.settings.origins.clone())
     }
 
-    /// The same, if it is known.
+    /// What new connections over TLS show and demand, if that is known.
     pub fn tls(&self) -> Option<Arc<TlsContext>> {
         self.tls.clone()
     }

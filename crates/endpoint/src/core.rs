@@ -202,14 +202,13 @@ impl Core {
         remote: SocketAddr,
         listener: Option<u16>,
     ) -> Result<Target, TargetError> {
+        let protocol = self.streams.web_protocol(protocol, remote);
         let fits = |one: &Listener| one.protocol == protocol && one.address.is_ipv4() == remote.is_ipv4();
         let has_group = || self.listeners().iter().any(|one| fits(one) && one.address.ip().is_multicast());
         let may_be_reached = sipyard_transaction::is_sane(remote) || remote.ip().is_multicast() && has_group();
         if !may_be_reached {
             return Err(TargetError::Forbidden);
         }
-        let protocol = self.streams.web_protocol(protocol, remote);
-        let fits = |one: &Listener| one.protocol == protocol && one.address.is_ipv4() == remote.is_ipv4();
         let mut candidates = self.listeners().iter().enumerate().filter(|(_, one)| fits(one));
         let several = match (candidates.next(), candidates.next()) {
             (None, _) => return Err(TargetError::NoListener),

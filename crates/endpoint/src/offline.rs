@@ -84,7 +84,7 @@ impl OfflineEndpoint {
             while let Some(action) = core.poll_stream_action() {
                 match action {
                     StreamAction::Connect(connect) => actions.push(OfflineAction::Connect(connect)),
-                    // Its peers are asked by their frames, which are handed over without.
+                    // Messages are handed over without their frames here, and pings are frames.
                     StreamAction::Ping(_) => {}
                     StreamAction::Close(connection) => actions.push(OfflineAction::Close(connection)),
                     StreamAction::Write(connection) => write_out(core, now, connection, &mut actions),

@@ -11,6 +11,7 @@ from sipyard.edited import edited
 from sipyard.errors import PeerError
 from sipyard.module import ArgumentError, Module, function, parameter
 from sipyard.sip.digest import ALGORITHMS, Challenge, answer_challenge, is_digest, parse_challenge, realm_of
+from sipyard.sip.field_text import for_log
 
 if TYPE_CHECKING:
     from sipyard._native.core import Message
@@ -91,7 +92,7 @@ class Uac(Module):
             return -1
         asked = self._asked(msg, reply)
         challenged = [uri for uri, status, _ in msg.transaction.branches() if status == msg.reply_status]
-        if asked is None or not challenged or self._is_refused(msg, asked):
+        if asked is None or not challenged or not self._may_answer(msg, asked):
             return -1
         account, message = self._accounts[asked.realm], msg.message
         branch = challenged[-1] or message.request_uri
@@ -115,7 +116,7 @@ class Uac(Module):
             try:
                 asked = parse_challenge(header, value)
             except PeerError as error:
-                msg.engine.log_incident(f"uac_auth: {reply.source_ip}: {error}")
+                msg.engine.log_incident(f"uac_auth: {reply.source_ip}: {for_log(str(error))}")
                 continue
             if asked.qops and "auth" not in asked.qops:
                 continue
@@ -125,15 +126,15 @@ class Uac(Module):
             if account.belongs_to(reply.source_ip):
                 found.append(asked)
             else:
-                msg.engine.log_incident(f"uac_auth: {reply.source_ip} may not ask for realm {asked.realm}")
+                realm = for_log(asked.realm)
+                msg.engine.log_incident(f"uac_auth: {reply.source_ip} may not ask for realm {realm}")
         return max(found, key=lambda each: ALGORITHMS.index(each.algorithm), default=None)
 
-    def _is_refused(self, msg: Context, asked: Challenge) -> bool:
-        """Whether this realm had an answer before, for a nonce that was not merely too old."""
+    def _may_answer(self, msg: Context, asked: Challenge) -> bool:
+        """Whether this realm gets an answer, which counts: one, and one more where the nonce was too old."""
         answered: dict[str, int] = msg.notes.setdefault(self.name, {})
-        count = answered.get(asked.realm, 0)
-        answered[asked.realm] = count + 1
-        return count > 1 or (count == 1 and not asked.is_stale)
+        count = answered[asked.realm] = answered.get(asked.realm, 0) + 1
+        return count == 1 or (count == 2 and asked.is_stale)
 
 
 def _take_off(msg: Context, header: str, realm: str) -> None:

@@ -18,7 +18,7 @@ from sipyard.script import runtime
 from sipyard.script.snippets import Snippet
 from sipyard.script.source import Findings
 from sipyard.script.tree import BitTest, Compare, Operand, Truth
-from sipyard.sip.transports import TRANSPORTS
+from sipyard.sip.transports import NAMED
 
 if TYPE_CHECKING:
     from sipyard.context import Context
@@ -62,7 +62,6 @@ _OPERATORS = {
     "family": ("==", "!="),
     "number": ("==", "!=", "<", ">", "<=", ">="),
 }
-_PROTOCOLS = (*TRANSPORTS, "sctp")
 _FAMILIES = {"inet": False, "inet6": True}
 
 
@@ -180,7 +179,7 @@ class Conditions:
 
     def _protocol(self, field: FieldType, operator: str, right: Operand) -> Snippet:
         text = str(right.value).lower()
-        if right.kind not in ("word", "string") or text not in _PROTOCOLS:
+        if right.kind not in ("word", "string") or text not in NAMED:
             self._bad(right, f"{right.value} is not a protocol", "UDP, TCP or TLS")
         return Snippet(f"{field.code} {operator} a", {"a": text})
 

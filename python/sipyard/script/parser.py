@@ -11,13 +11,12 @@ from sipyard.script.cursor import END, ID, IP, ROUTE_WORDS, STRING, SyntaxProble
 from sipyard.script.source import Findings, Source
 from sipyard.script.statements import Statements
 from sipyard.script.tree import FlagName, LoadModule, ModParam, Route, Setting, Sign, Socket, Tree
-from sipyard.sip.transports import TRANSPORTS
+from sipyard.sip.transports import NAMED
 
 _KINDS = {kind.block: kind for kind in RouteKind}
 _OTHERS = ("loadmodule", "modparam", "flags", "bool", "avpflags", "tls_domain")
 TOP_WORDS = (*ROUTE_WORDS, *_OTHERS)
 SWITCHES = {"yes": 1, "true": 1, "on": 1, "enable": 1, "no": 0, "false": 0, "off": 0, "disable": 0}
-_PROTOCOLS = (*TRANSPORTS, "sctp")
 _DIRECTIVE = re.compile(r"^#!\s*SER\s+(\d+\.\d+)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 
 
@@ -251,7 +250,7 @@ def split_socket(text: str) -> tuple[str | None, str, int | None] | None:
     """Protocol, host and port of `[proto:]host[:port]`, None when it is not one. Port `*` is the default."""
     protocol: str | None = None
     head, colon, rest = text.partition(":")
-    if colon and head.lower() in _PROTOCOLS:
+    if colon and head.lower() in NAMED:
         protocol, text = head.lower(), rest
     if text.startswith("["):
         host, bracket, tail = text.partition("]")

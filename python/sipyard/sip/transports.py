@@ -6,5 +6,7 @@ from typing import Final
 
 PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
 TRANSPORTS: Final = tuple(PORTS)
+#: Those that scripts may name; SCTP (RFC 4168) is never spoken.
+NAMED: Final = (*TRANSPORTS, "sctp")
 SECURE: Final = ("tls", "wss")
 WEB: Final = ("ws", "wss")

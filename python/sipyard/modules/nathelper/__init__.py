@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, cast
 from sipyard._native.core import NameAddr, ParseError, Uri
 from sipyard.arguments import ArgumentError, Dynamic, Generation, Loading
 from sipyard.attributes import Name
+from sipyard.context import source_uri
 from sipyard.edited import edited
 from sipyard.errors import ConfigError
 from sipyard.module import Module, Parameter, function, select
@@ -136,7 +137,7 @@ class NatHelper(Module):
         takes the source by `save_nat_flag`). 1, or -1 when no Contact can be read."""
         if self.generation is Generation.SER_2_0:
             return self.add_rcv_param(msg)
-        msg.attributes.assign(Name(str(self.received_avp)), _received_uri(msg.message))
+        msg.attributes.assign(Name(str(self.received_avp)), source_uri(msg.message))
         return 1
 
     @function("R", generations=Generation.SER_0_9)
@@ -148,7 +149,7 @@ class NatHelper(Module):
         edits = edited(msg)
         if "received" not in edits.done:
             edits.done.add("received")
-            parameter = f';received="{_received_uri(msg.message)}"'.encode()
+            parameter = f';received="{source_uri(msg.message)}"'.encode()
             for contact in found:
                 edits.insert(msg.message, contact.end, parameter)
         return 1
@@ -298,11 +299,6 @@ def _located(value: str, text: bytes, start: int) -> _Contact | None:
 def _source(message: Message) -> str:
     ip = f"[{message.source_ip}]" if ":" in message.source_ip else message.source_ip
     return f"{ip}:{message.source_port}"
-
-
-def _received_uri(message: Message) -> str:
-    transport = "" if message.protocol == "udp" else f";transport={message.protocol}"
-    return f"sip:{_source(message)}{transport}"
 
 
 def _rewritten(message: Message, number: int, part: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipyard.arguments import ArgumentError, Generation, Loading
 from sipyard.attributes import Name
+from sipyard.context import source_uri
 from sipyard.errors import StorageError
 from sipyard.module import Dynamic, FlagNumber, Module, Parameter, function
 from sipyard.modules.registrar.answer import contact_values
@@ -33,7 +34,6 @@ from sipyard.sip.field_text import one_line
 from sipyard.sip.transports import WEB
 
 if TYPE_CHECKING:
-    from sipyard._native.core import Message
     from sipyard.context import Context
     from sipyard.engine import Engine
     from sipyard.modules.usrloc import Change
@@ -299,7 +299,7 @@ class Registrar(Module):
         elif self._received is not None:
             received = self._received_uri(msg)
         if not received and message.connection and message.protocol in WEB:
-            received = _source_uri(message)  # RFC 7118 §5: nothing else leads to a browser
+            received = source_uri(message)  # RFC 7118 §5: nothing else leads to a browser
         socket = self._sockets.get(message.listener)
         around = Circumstances(
             now,
@@ -342,7 +342,7 @@ class Registrar(Module):
         if self._received is not None:  # SER 0.9: fix_nated_register left it in an attribute
             found = msg.attributes.value(self._received) if msg.has_attributes else None
             return "" if found is None else str(found)
-        return _source_uri(message)
+        return source_uri(message)
 
     # -- answers ---------------------------------------------------------------------------------------------
 
@@ -426,12 +426,6 @@ class Registrar(Module):
         now = msg.core.now
         contacts = self._usrloc.table(table).contacts(uid)
         return 1 if any(one.expires > now and (not aor or one.aor == aor) for one in contacts) else -1
-
-
-def _source_uri(message: Message) -> str:
-    ip = f"[{message.source_ip}]" if ":" in message.source_ip else message.source_ip
-    transport = "" if message.protocol == "udp" else f";transport={message.protocol}"
-    return f"sip:{ip}:{message.source_port}{transport}"
 
 
 def _tokens(msg: Context, name: str) -> list[str]:
