@@ -120,6 +120,9 @@ class Engine:
         self.tasks = Waiting(message_deadline)
         self.is_stopping = False
         self._is_stepping = False
+        self._holds_answers = False
+        # Final answers given while their script still runs.
+        self._early_answers: dict[int, Event] = {}
         self._lingering: deque[tuple[float, int]] = deque()
         self._listeners: dict[str, Listener] = {}
         self._main = routes.main
@@ -229,6 +232,8 @@ class Engine:
             transaction.release()
         for hook in self.after_request:
             hook(msg)
+        if self._holds_answers and transaction is not None:
+            self._let_answers_go(transaction)
 
     def _on_reply(self, event: Event) -> None:
         """A reply on an armed transaction: unnamed onreply_route, then the named one, then on its way."""
@@ -253,8 +258,8 @@ class Engine:
             named = msg.routes.onreply_named.get(state.on_reply or "") if state is not None else None
             if forward and named is not None:
                 await named(msg)
-            if forward and state is not None:
-                await state.tell_of_reply(msg.message)
+            if forward and state is not None and msg.reply_status < 200:
+                state.tell_of_provisional(msg.message)
         finally:
             if state is not None:
                 state.keep(msg)
@@ -264,12 +269,37 @@ class Engine:
         return 1
 
     def _on_final(self, event: Event) -> None:
-        """A final answer is on its way to the caller."""
-        _, message, transaction, status, _ = event
-        if isinstance(transaction, Transaction):
-            state = self.states.get(transaction.id)
+        """A final answer is on its way to the caller, or waits until we let it go."""
+        _, message, transaction, status, is_held = event
+        if not isinstance(transaction, Transaction):
+            return
+        state = self.states.get(transaction.id)
+        if not is_held:
             if state is not None:
                 state.tell_of_final(status, message)
+        elif state is not None and state.is_ready:
+            self._send_after(transaction, state.tell_of_final(status, message))
+        elif transaction.is_answer_held:
+            self._early_answers[transaction.id] = event
+
+    def _send_after(self, transaction: Transaction, waits: list[asyncio.Future[None]]) -> None:
+        """Let a final answer go once all of this is done, also what fails."""
+        if waits:
+            all_of_it = asyncio.gather(*waits, return_exceptions=True)
+            all_of_it.add_done_callback(lambda _: transaction.resume_final())
+        else:
+            transaction.resume_final()
+
+    def _let_answers_go(self, transaction: Transaction) -> None:
+        """The script of a request is done: its final answer waits for those who want to know of it."""
+        state = self.states.get(transaction.id)
+        early = self._early_answers.pop(transaction.id, None)
+        if state is None or not state.before_final:
+            transaction.resume_final()
+        elif not state.is_ready:
+            state.is_ready = True
+            if early is not None:
+                self._on_final(early)
 
     def _on_failure(self, event: Event) -> None:
         """All branches failed: run the failure route on a fresh copy of the stored request (semantics §6)."""
@@ -423,27 +453,25 @@ class Engine:
         state = self.states.get(transaction.id)
         if state is None:
             state = TransactionState(transaction, msg)
-            if transaction.status >= 200:
+            if transaction.status >= 200 and not transaction.is_answer_held:
                 return state  # it is over: nothing will come that would take it away again
             self.states[transaction.id] = state
         else:
             state.keep(msg)
         state.on_failure = msg.on_failure
         state.on_reply = msg.on_reply
-        self._arm(state)
+        self.arm(state)
         return state
 
-    def watch_answers(self, state: TransactionState, *, holds: bool) -> None:
-        """Have the core tell of what `before_final` and `before_provisional` of a transaction want to know.
+    def hold_answers(self) -> None:
+        """From now on final answers wait for the futures of those who are told of them (`before_final`)."""
+        self._holds_answers = True
+        self.core.configure(hold_finals=True)
 
-        :param holds: a 2xx waits for those who are told.
-        """
-        state.holds_success = state.holds_success or holds
-        self._arm(state)
-
-    def _arm(self, state: TransactionState) -> None:
-        wants_replies = state.holds_success or bool(state.before_provisional)
-        has_reply = bool(state.on_reply) or state.routes.onreply is not None or wants_replies
+    def arm(self, state: TransactionState) -> None:
+        """Have the core tell what a transaction's routes, `before_final` and `before_provisional` want to
+        know."""
+        has_reply = bool(state.on_reply or state.before_provisional) or state.routes.onreply is not None
         is_watched = bool(state.before_final)
         state.transaction.arm(reply=has_reply, failure=bool(state.on_failure), final=is_watched, ended=True)
 

@@ -25,7 +25,7 @@ class TransactionState:
         "branch",
         "dst_uri",
         "flags",
-        "holds_success",
+        "is_ready",
         "message",
         "notes",
         "on_ended",
@@ -44,10 +44,11 @@ class TransactionState:
         self.on_failure: str | None = None
         self.on_reply: str | None = None
         self.on_ended: list[Callable[[TransactionState, int], None]] = []
-        # Who wants to know of answers on their way to the caller, and whether a 2xx waits for them.
+        # Who wants to know of answers on their way to the caller.
         self.before_final: list[BeforeFinal] = []
         self.before_provisional: list[Callable[[TransactionState, Message], None]] = []
-        self.holds_success = False
+        # The request's script is done: whoever wants to know has said so.
+        self.is_ready = False
         # Which branch the reply that is being handled came from, -1 none.
         self.branch = -1
         # The copy that failure routes get: the Request-URI after lookup, edits made until now (semantics §6).
@@ -79,13 +80,7 @@ class TransactionState:
         hooks, self.before_final = self.before_final, []
         return [future for hook in hooks for future in hook(self, status, reply)]
 
-    async def tell_of_reply(self, reply: Message) -> None:
-        """Tell those who want to know of a reply that is about to go upstream; a 2xx that has to wait waits
-        here."""
-        if reply.status < 200:
-            for hook in self.before_provisional:
-                hook(self, reply)
-        elif reply.status < 300 and self.holds_success:
-            waits = self.tell_of_final(reply.status, reply)
-            if waits:
-                await asyncio.wait(waits)
+    def tell_of_provisional(self, reply: Message) -> None:
+        """Tell those who want to know of a provisional answer that is about to go upstream."""
+        for hook in self.before_provisional:
+            hook(self, reply)

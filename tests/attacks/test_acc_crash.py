@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of calls: with durable accounting each call whose 200 was seen has one record."""
+"""SIGKILL in the middle of calls: with durable accounting each call whose answer was seen has one record."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ SCRIPT = Path(__file__).with_name("accounting.cfg")
 
 
 def answer(callee: Phone, stop: threading.Event) -> None:
-    """Answer every INVITE, also the repeated ones."""
+    """Answer every INVITE, also the repeated ones; refuse every third."""
     while not stop.is_set():
         data = callee.receive(0.1)
         if data is not None and data.startswith(b"INVITE "):
-            callee.answer(data, "200 OK")
+            is_refused = int(header(data, "Call-ID").rpartition("-")[2]) % 3 == 0
+            callee.answer(data, "486 Busy Here" if is_refused else "200 OK")
 
 
 def call(router: Router, callee: Phone, prefix: str, seen: set[str], stop: threading.Event) -> None:
@@ -41,7 +42,7 @@ def call(router: Router, callee: Phone, prefix: str, seen: set[str], stop: threa
                 data = caller.receive(0.2)
                 if data is None:
                     break
-                if status(data) == 200:
+                if status(data) in (200, 486):
                     seen.add(header(data, "Call-ID"))
 
 
@@ -70,7 +71,12 @@ def test_an_answer_that_was_seen_is_recorded_once(tmp_path: Path) -> None:
     assert router.stop() == 0
     with closing(sqlite3.connect(tmp_path / "records.db")) as connection:
         rows = Counter(call_id for (call_id,) in connection.execute("SELECT sip_callid FROM acc"))
+        refused = {
+            call_id
+            for (call_id,) in connection.execute("SELECT sip_callid FROM acc WHERE sip_status = '486'")
+        }
     assert len(seen) > 200
+    assert len(seen & refused) > 50
     lost = seen - set(rows)
     assert not lost, f"{len(lost)} of {len(seen)} lost"
     assert [call_id for call_id, count in rows.items() if count > 1] == []

@@ -273,20 +273,51 @@ def test_stopping_writes_what_waits(network: Network, sqlite: TestDatabase, tmp_
     assert house.rows("sip_method") == [("MESSAGE",)]
 
 
-def test_a_durable_answer_waits_for_its_record(network: Network, sqlite: TestDatabase) -> None:
-    house = serve(network, sqlite)
-    house.server.stop()
+DURABLE = """
+loadmodule "avp_db"
+modparam("avp_db", "db_url", "{url}")
+modparam("acc_db", "durable", 1)
+modparam("tm", "fr_inv_timer", 2000)
+failure_route[NOBODY] {{ t_reply("480", "Nobody There"); }}
+"""
+NEWTRAN = "t_newtran(); "
+#: What a script does, what Bob answers (0: nothing), and the status that comes of it.
+DURABLE_ANSWERS = {
+    "answered": ("", 200, 200),
+    "refused": ("", 486, 486),
+    "silence": ("", 0, 408),
+    "by the failure route": ('t_on_failure("NOBODY");', 486, 480),
+    "by the script": (NEWTRAN + 't_reply("404", "Not Found"); drop;', 200, 404),
+    "by a script that waits after it": (
+        NEWTRAN + 't_reply("404", "Not Found"); load_attrs("$fu", "alice"); drop;',
+        200,
+        404,
+    ),
+    "a callee who is faster than the script": ('t_relay(); load_attrs("$fu", "alice"); drop;', 603, 603),
+}
+
+
+@pytest.mark.parametrize(("route", "answer", "status"), DURABLE_ANSWERS.values(), ids=list(DURABLE_ANSWERS))
+def test_a_durable_answer_is_recorded(
+    network: Network, sqlite: TestDatabase, route: str, answer: int, status: int
+) -> None:
+    provision(sqlite)
+    parameters = DURABLE.format(url=sqlite.url)
+    server = network.server(NEW.format(url=sqlite.url, parameters=parameters, route=route))
+    alice = network.user_agent("alice", "192.0.2.1:5060", proxy=server)
+    bob = network.user_agent("bob", "192.0.2.2:5060", proxy=server)
+    if answer == 200:
+        bob.answers(after=1)
+    elif answer:
+        bob.rejects(answer)
+    table = "acc" if status == 200 else "missed_calls"
     seen: list[list[tuple[object, ...]]] = []
-    text = NEW.format(url=sqlite.url, parameters='modparam("acc_db", "durable", 1)', route="")
-    server = network.server(text, address="10.0.0.2:5060", name="durable")
-    caller = network.user_agent("caller", "192.0.2.8:5060", proxy=server)
-    house.bob.answers(after=1)
-    call = caller.invite(house.bob.contact)
-    call.invite.on_final.append(lambda: seen.append(sqlite.ask("SELECT sip_status FROM acc")))
-    network.run(5)
-    assert call.is_answered
-    assert seen == [[("200",)]]
-    assert house.rows("sip_status") == [("200",)]
+    call = alice.invite(bob.contact)
+    call.invite.on_final.append(lambda: seen.append(sqlite.ask(f"SELECT sip_status FROM {table}")))
+    network.run(10)
+    assert call.status == status
+    assert seen == [[(str(status),)]]
+    assert sqlite.ask(f"SELECT sip_status FROM {table}") == [(str(status),)]
 
 
 # -- SER 0.9 -------------------------------------------------------------------------------------------------

@@ -124,6 +124,13 @@ impl Core {
         found
     }
 
+    /// Let the final reply of a transaction go, now or once there is one.
+    pub fn resume_final(&mut self, tx: TxId) -> bool {
+        let found = self.layer.resume_final(self.now, tx);
+        self.take_events();
+        found
+    }
+
     /// Set the timers of a transaction in microseconds; 0 leaves one as it is.
     pub fn set_timers(&mut self, tx: TxId, fr: u64, fr_inv: u64) -> bool {
         self.layer.set_timers(self.now, tx, fr, fr_inv)

@@ -350,9 +350,9 @@ impl Core {
                 let reply = reply.map(|(message, flow)| self.reply_incoming(message, flow));
                 Event::Failure { tx, branch, status, reply }
             }
-            LayerEvent::Final { tx, status, message } => {
+            LayerEvent::Final { tx, status, held, message } => {
                 let reply = message.map(|message| self.incoming(Received::Local(message), None));
-                Event::Final { tx, status, reply }
+                Event::Final { tx, status, held, reply }
             }
             LayerEvent::Ended { tx, status } => Event::Ended { tx, status },
             LayerEvent::ClientReply { client, status, message, flow } => {

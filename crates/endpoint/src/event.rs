@@ -32,12 +32,14 @@ pub enum Event {
         /// The reply; None when it was made up (a timeout, say).
         reply: Option<Incoming>,
     },
-    /// A final reply went upstream.
+    /// A final reply went upstream, or waits for `Core::resume_final`.
     Final {
         /// The transaction.
         tx: TxId,
         /// Its status.
         status: u16,
+        /// It waits.
+        held: bool,
         /// The reply that was relayed; None for one made here.
         reply: Option<Incoming>,
     },

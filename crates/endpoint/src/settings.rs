@@ -25,6 +25,8 @@ pub enum Setting {
     RestartFr(bool),
     /// Merge challenges of branches.
     AggregateChallenges(bool),
+    /// Final replies wait for `resume_final`.
+    HoldFinals(bool),
     /// Order of the best response.
     BestResponse(Generation),
     /// Value of Server in replies made here.
@@ -115,6 +117,7 @@ pub(crate) fn apply(config: &mut Config, setting: Setting) -> Option<Setting> {
         Setting::FrInv(value) => config.timers.fr_inv = value,
         Setting::Wait(value) => config.timers.wait = value,
         Setting::RestartFr(value) => config.restart_fr_on_each_reply = value,
+        Setting::HoldFinals(value) => config.hold_finals = value,
         Setting::AggregateChallenges(value) => config.aggregate_challenges = value,
         Setting::BestResponse(value) => config.best_response = value,
         Setting::Server(value) => config.server = value,

@@ -57,6 +57,7 @@ pub fn setting_of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Setti
         "fr_inv_timer" => Setting::FrInv(time(value)?),
         "wait_timer" => Setting::Wait(time(value)?),
         "restart_fr_on_each_reply" => Setting::RestartFr(value.extract()?),
+        "hold_finals" => Setting::HoldFinals(value.extract()?),
         "aggregate_challenges" => Setting::AggregateChallenges(value.extract()?),
         "best_response" => Setting::BestResponse(generation(value)?),
         "server_header" => Setting::Server(header_value(value)?),

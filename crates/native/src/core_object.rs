@@ -78,8 +78,9 @@ impl Core {
             Event::Failure { tx, branch, status, reply } => {
                 (kind::FAILURE, reply.map(message), self.transaction_of(tx), status, branch).into_pyobject(py)
             }
-            Event::Final { tx, status, reply } => {
-                (kind::FINAL, reply.map(message), self.transaction_of(tx), status, 0).into_pyobject(py)
+            Event::Final { tx, status, held, reply } => {
+                let held = usize::from(held);
+                (kind::FINAL, reply.map(message), self.transaction_of(tx), status, held).into_pyobject(py)
             }
             Event::Ended { tx, status } => {
                 let kept = self.handle.with(|core| core.forget(tx));

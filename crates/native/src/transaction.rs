@@ -169,6 +169,11 @@ impl Transaction {
     }
 
     #[getter]
+    fn is_answer_held(&self) -> bool {
+        self.fact(|facts| facts.is_answer_held).unwrap_or(false)
+    }
+
+    #[getter]
     fn picked_status(&self) -> u16 {
         self.fact(|facts| facts.picked_status).unwrap_or(0)
     }
@@ -275,6 +280,10 @@ impl Transaction {
 
     fn resume_failure(&self) {
         self.handle.with(|core| core.resume_failure(self.tx));
+    }
+
+    fn resume_final(&self) {
+        self.handle.with(|core| core.resume_final(self.tx));
     }
 
     #[pyo3(signature = (fr = 0.0, fr_inv = 0.0))]

@@ -61,6 +61,8 @@ impl Layer {
         let io = &mut self.io;
         io.counters.transactions += 1;
         let to_via = io.config.reply_to_via;
+        // The 200 to a CANCEL says nothing that anybody could want to keep.
+        let holds = io.config.hold_finals && request.is_some() && class != Class::Cancel;
         self.table.insert(server != Server::Absent, |id| {
             let key = request.as_ref().map_or(crate::key::Key([secret, 0]), |request| request.key);
             let reply_to = request.as_ref().map(|r| reply_target(&r.message, &r.flow, r.force_rport, to_via));
@@ -81,14 +83,14 @@ impl Layer {
                 branches: Vec::new(),
                 phase: Phase::Open,
                 held: Vec::new(),
-                arm: Arm::NONE,
+                arm: if holds { Arm::HOLD } else { Arm::NONE },
                 cancelled: false,
-                local_tag: None,
-                accepted: 0,
+                accepted: None,
                 loop_hash: 0,
                 fr: io.config.timers.fr,
                 fr_inv: io.config.timers.fr_inv,
                 picked: None,
+                waiting: None,
                 released: false,
             }
         })
@@ -130,10 +132,8 @@ impl Layer {
         }
         let accepts = tx.is_invite() && (200..300).contains(&reply.status);
         if accepts {
-            tx.remember_tag(&self.io, reply);
-            if let Some(request) = &tx.request {
-                tx.accepted = self.io.keys.dialog(&request.message);
-                self.accepted.insert(tx.accepted, id);
+            if let Some(dialog) = tx.remember_tag(&self.io, reply) {
+                self.accepted.insert(dialog, id);
             }
         }
         tx.respond_locally(&mut self.io, reply);
@@ -254,6 +254,15 @@ impl Layer {
         let found = tx.resume_failure(&mut self.io);
         self.reap(id);
         found
+    }
+
+    /// Lets a final response go, now if it waits, otherwise once it comes. `false` if the transaction is gone.
+    pub fn resume_final(&mut self, now: Micros, id: TxId) -> bool {
+        self.tick(now);
+        let Some(tx) = self.table.find_mut(id) else { return false };
+        tx.resume_final(&mut self.io);
+        self.reap(id);
+        true
     }
 
     /// Sends the last response again (`t_retransmit_reply`); whether there was one.

@@ -94,6 +94,8 @@ pub struct Config {
     pub loop_detection: bool,
     /// Max-Breadth given to a forked request that has none (RFC 5393 §5.3.3); 0 leaves the header alone.
     pub max_breadth: u32,
+    /// Hold the final responses of all transactions until [`crate::Layer::resume_final`], unless they are disarmed.
+    pub hold_finals: bool,
     /// Branches in one transaction, all attempts together.
     pub max_branches: usize,
     /// Transactions alive at once; beyond, new ones are refused.
@@ -123,6 +125,7 @@ impl Default for Config {
             udp_mtu: 0,
             loop_detection: true,
             max_breadth: 60,
+            hold_finals: false,
             max_branches: 12,
             max_transactions: 1_000_000,
             max_held: 32,

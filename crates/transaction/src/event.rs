@@ -52,6 +52,8 @@ impl Arm {
     pub const ENDED: Arm = Arm(4);
     /// A final response sent upstream is reported as [`Event::Final`] (accounting).
     pub const FINAL: Arm = Arm(8);
+    /// A final response is held and reported as [`Event::Final`] before it goes upstream (durable accounting).
+    pub const HOLD: Arm = Arm(16);
 
     /// Whether all bits of `other` are set.
     #[inline]
@@ -300,12 +302,14 @@ pub enum Event {
         /// The response and where it came from; `None` when it was made up here (a timeout, say).
         reply: Option<(Message, Flow)>,
     },
-    /// A final response went upstream.
+    /// A final response went upstream, or waits for [`crate::Layer::resume_final`].
     Final {
         /// The transaction.
         tx: TxId,
         /// Its status.
         status: u16,
+        /// It waits.
+        held: bool,
         /// The response that was relayed, `None` for one made here.
         message: Option<Message>,
     },

@@ -15,8 +15,10 @@ pub struct Facts<'a> {
     pub is_invite: bool,
     /// The request; gone once it is answered and nothing is armed.
     pub request: Option<&'a Request>,
-    /// Status last sent upstream, 0 for none.
+    /// Status last sent upstream, or waiting to be sent; 0 for none.
     pub status: u16,
+    /// Its final response waits for [`Layer::resume_final`].
+    pub is_answer_held: bool,
     /// A CANCEL came for it.
     pub is_cancelled: bool,
     /// State of the server machine.
@@ -66,6 +68,7 @@ impl Layer {
             is_invite: tx.is_invite(),
             request: tx.request.as_ref(),
             status: tx.status,
+            is_answer_held: tx.waiting.is_some(),
             is_cancelled: tx.cancelled,
             state: tx.state(),
             created: tx.created,
@@ -101,8 +104,8 @@ impl Layer {
     /// transaction that is gone or our own.
     pub fn local_tag_of(&self, id: TxId) -> Option<Vec<u8>> {
         let tx = self.table.find(id).filter(|tx| !tx.is_local())?;
-        if let Some(tag) = &tx.local_tag {
-            return Some(tag.to_vec());
+        if let Some(accepted) = &tx.accepted {
+            return Some(accepted.tag.to_vec());
         }
         let mut tag = Vec::with_capacity(16);
         crate::branch_id::hex(self.io.keys.stateful_tag(&tx.key), 16, &mut tag);

@@ -126,7 +126,7 @@ impl Layer {
         }
         let dialog = self.io.keys.dialog(&request.message);
         let Some(tx) = self.accepted.get(&dialog).copied().and_then(|id| self.table.find_mut(id)) else { return false };
-        if tx.local_tag.as_deref() != request.message.to_tag() {
+        if tx.accepted.as_ref().map(|one| &*one.tag) != request.message.to_tag() {
             return false;
         }
         tx.on_success_acknowledged();
@@ -281,8 +281,8 @@ impl Layer {
         if tx.is_local() {
             self.clients -= 1;
         }
-        if tx.accepted != 0 && self.accepted.get(&tx.accepted) == Some(&id) {
-            self.accepted.remove(&tx.accepted);
+        if let Some(one) = tx.accepted.as_ref().filter(|one| self.accepted.get(&one.dialog) == Some(&id)) {
+            self.accepted.remove(&one.dialog);
         }
         if tx.arm.has(Arm::ENDED) {
             self.io.events.push_back(Event::Ended { tx: id, status: if tx.is_final() { tx.status } else { 0 } });

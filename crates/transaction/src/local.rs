@@ -8,7 +8,7 @@ use crate::event::{Branch, ClientId, Outgoing, RelayError, Reply};
 use crate::io::Io;
 use crate::key::Class;
 use crate::layer::Layer;
-use crate::transaction::{Server, Transaction};
+use crate::transaction::{Accepted, Server, Transaction};
 
 impl Layer {
     /// Sends a request of our own, without Via, to the first of its targets that can be reached; the next is tried when
@@ -52,9 +52,9 @@ impl Layer {
 }
 
 impl Transaction {
-    /// Remembers the To-tag of a 2xx made here, for its ACK.
-    pub fn remember_tag(&mut self, io: &Io, reply: &Reply<'_>) {
-        let Some(request) = &self.request else { return };
+    /// Remembers the To-tag of a 2xx made here, for its ACK; by what the transaction is found then.
+    pub fn remember_tag(&mut self, io: &Io, reply: &Reply<'_>) -> Option<u64> {
+        let request = self.request.as_ref()?;
         let tag = match (request.message.to_tag(), reply.to_tag) {
             (Some(tag), _) | (None, Some(tag)) => tag.to_vec(),
             (None, None) => {
@@ -63,6 +63,8 @@ impl Transaction {
                 tag
             }
         };
-        self.local_tag = Some(tag.into());
+        let dialog = io.keys.dialog(&request.message);
+        self.accepted = Some(Box::new(Accepted { tag: tag.into(), dialog }));
+        Some(dialog)
     }
 }

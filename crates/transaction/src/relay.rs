@@ -217,7 +217,7 @@ impl Transaction {
 
     fn relay_upstream(&mut self, io: &mut Io, message: Message, edits: Edits) {
         let Some(data) = strip_top_via(&message, &edits, self.reply_to.protocol) else { return };
-        let listened = self.arm.has(Arm::FINAL);
+        let listened = self.arm.has(Arm::FINAL) || self.arm.has(Arm::HOLD);
         let status = message.status();
         self.respond(io, Upstream { status, data, local: false, message: listened.then_some(message) });
     }

@@ -13,6 +13,7 @@ use crate::transaction::{Phase, Retransmit, Server, Transaction};
 use crate::{invite_server, non_invite_server};
 
 /// A response to be sent upstream.
+#[derive(Debug)]
 pub struct Upstream {
     /// Its status.
     pub status: u16,
@@ -89,13 +90,35 @@ impl Transaction {
         self.last = None;
     }
 
-    /// Sends a response upstream, if the machine lets it.
+    /// Sends a response upstream, if the machine lets it; a final one may have to wait first.
     pub fn respond(&mut self, io: &mut Io, reply: Upstream) {
+        let is_first = reply.status >= 200 && !self.is_final();
+        if is_first && self.arm.has(Arm::HOLD) {
+            self.status = reply.status;
+            self.guard = io.timer(self.id, Kind::Guard, 0, io.config.timers.hold);
+            let message = reply.message.clone();
+            io.events.push_back(Event::Final { tx: self.id, status: reply.status, held: true, message });
+            self.waiting = Some(Box::new(reply));
+        } else if self.waiting.is_none() {
+            // Further 2xx meanwhile come again, as nobody acknowledges them.
+            self.send_upstream(io, reply, is_first);
+        }
+    }
+
+    /// The final response goes, now or as soon as there is one.
+    pub fn resume_final(&mut self, io: &mut Io) {
+        self.arm = self.arm.without(Arm::HOLD);
+        let Some(waiting) = self.waiting.take() else { return };
+        // It has been told of when it began to wait.
+        self.arm = self.arm.without(Arm::FINAL);
+        self.send_upstream(io, *waiting, true);
+    }
+
+    fn send_upstream(&mut self, io: &mut Io, reply: Upstream, first_final: bool) {
         let act = self.server_step(Happening::Reply(reply.status));
         if !act.has(Act::SEND) {
             return;
         }
-        let first_final = reply.status >= 200 && !self.is_final();
         if !self.is_final() {
             self.status = reply.status;
         }
@@ -127,7 +150,7 @@ impl Transaction {
         self.phase = Phase::Open;
         self.unguard();
         if self.arm.has(Arm::FINAL) {
-            io.events.push_back(Event::Final { tx: self.id, status, message });
+            io.events.push_back(Event::Final { tx: self.id, status, held: false, message });
         }
         self.forget();
     }
@@ -205,13 +228,16 @@ impl Transaction {
     /// A script held the transaction too long: go on without it.
     pub fn on_guard(&mut self, io: &mut Io) {
         self.guard = 0;
-        let waits = !self.held.is_empty() || self.phase != Phase::Open;
+        let waits = !self.held.is_empty() || self.waiting.is_some() || self.phase != Phase::Open;
         if waits {
             io.counters.overdue += 1;
         }
         while let Some(held) = self.held.first() {
             let token = held.token;
             self.resume_reply(io, token, true, None);
+        }
+        if self.waiting.is_some() {
+            self.resume_final(io);
         }
         self.resume_failure(io);
         if self.branches.is_empty() && !self.is_final() && !self.is_local() {

@@ -7,6 +7,7 @@ use crate::address::{Flow, Target};
 use crate::config::Micros;
 use crate::event::{Arm, Outgoing, Request, TxId};
 use crate::key::{Class, Key};
+use crate::server::Upstream;
 use crate::{invite_client, invite_server, non_invite_client, non_invite_server};
 
 /// The server side's machine.
@@ -144,6 +145,15 @@ pub struct Held {
     pub flow: Flow,
 }
 
+/// By what the ACK to a 2xx that was made here is known.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The To-tag that it brings back.
+    pub tag: Box<[u8]>,
+    /// Where the index of such transactions has it.
+    pub dialog: u64,
+}
+
 /// How far the response context is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -174,7 +184,7 @@ pub struct Transaction {
     pub reply_to: Target,
     /// The last response, for retransmissions.
     pub last: Option<Bytes>,
-    /// Status last sent upstream, 0 for none.
+    /// Status last sent upstream, or waiting to be sent; 0 for none.
     pub status: u16,
     /// Timer G.
     pub retransmit: Retransmit,
@@ -188,14 +198,14 @@ pub struct Transaction {
     pub phase: Phase,
     /// Responses that wait for their route.
     pub held: Vec<Held>,
+    /// The final response until whoever armed `HOLD` lets it go.
+    pub waiting: Option<Box<Upstream>>,
     /// What the script wants to hear of.
     pub arm: Arm,
     /// A CANCEL came for it.
     pub cancelled: bool,
-    /// The To-tag of the 2xx that was made here: what its ACK must bring back.
-    pub local_tag: Option<Box<[u8]>>,
-    /// Its place in the index of such transactions, 0 for none.
-    pub accepted: u64,
+    /// By what the ACK to a 2xx that was made here is known.
+    pub accepted: Option<Box<Accepted>>,
     /// Hash of what the routing decision depends on (RFC 5393 §4.2).
     pub loop_hash: u64,
     /// `fr` of this transaction.
@@ -212,7 +222,7 @@ impl Transaction {
     /// Stops the guard if no script is waited for.
     pub fn unguard(&mut self) {
         let begun = self.is_final() || !self.branches.is_empty();
-        if begun && self.held.is_empty() && self.phase == Phase::Open {
+        if begun && self.held.is_empty() && self.waiting.is_none() && self.phase == Phase::Open {
             self.guard = 0;
         }
     }
@@ -229,7 +239,7 @@ impl Transaction {
         self.server == Server::Absent
     }
 
-    /// Whether a final response went upstream.
+    /// Whether there is a final response, which went upstream or waits.
     #[inline]
     pub fn is_final(&self) -> bool {
         self.status >= 200

@@ -223,6 +223,38 @@ fn the_failure_route_answers() {
     );
 }
 
+/// Until it may go nothing changes what was decided.
+#[test]
+fn a_final_response_waits() {
+    let mut world = World::new();
+    let id = world.relay_armed(&invite(), &["bob", "carol"], Arm::HOLD);
+    world.trace();
+    world.answer("bob", 200);
+    world.answer("carol", 200);
+    assert_eq!(world.layer.reply(world.now, id, &Reply::new(500, b"Late")), Err(ReplyError::Final));
+    assert!(world.trace().iter().all(|line| !line.contains("caller 200")));
+    assert!(world.layer.facts(id).expect("alive").is_answer_held);
+    assert!(matches!(world.events()[..], [.., Event::Final { status: 200, held: true, message: Some(_), .. }]));
+    assert!(world.layer.resume_final(world.now, id));
+    world.drain();
+    assert_eq!(world.trace(), ["0 caller 200"]);
+    assert!(world.events().is_empty());
+    assert!(!world.layer.facts(id).expect("alive").is_answer_held);
+}
+
+#[test]
+fn a_final_response_that_nobody_lets_go_does() {
+    let mut world = World::new();
+    let id = world.relay_armed(&invite(), &["bob"], Arm::HOLD);
+    world.answer("bob", 404);
+    world.trace();
+    world.run(60 * S);
+    assert_eq!(world.trace()[0], "60000 caller 404");
+    world.ack();
+    world.expect_empty();
+    assert!(!world.layer.resume_final(world.now, id));
+}
+
 #[test]
 fn a_failure_route_that_never_ends_is_not_waited_for() {
     let mut world = World::new();

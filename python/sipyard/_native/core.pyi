@@ -61,7 +61,8 @@ FAILURE: Final[int]
 status, branch). Nothing is sent upstream until `transaction.resume_failure()`."""
 FINAL: Final[int]
 """Event: an armed transaction sent its final reply upstream. (FINAL, relayed reply or None for one made here,
-transaction, status, 0)."""
+transaction, status, 0), or 1 at the end: with `configure(hold_finals=True)` nothing is sent upstream until
+`transaction.resume_final()`."""
 ENDED: Final[int]
 """Event: the core has forgotten an armed transaction. (ENDED, None, transaction, final status or 0, 0)."""
 STRAY_REPLY: Final[int]
@@ -481,6 +482,9 @@ class Transaction:
     def status(self) -> int:
         """Last status sent upstream, 0 before the first."""
     @property
+    def is_answer_held(self) -> bool:
+        """Its final reply waits for `resume_final`."""
+    @property
     def picked_status(self) -> int:
         """Status of the best response so far, 0 while there is none."""
     @property
@@ -529,6 +533,9 @@ class Transaction:
     def resume_reply(self, token: int, forward: bool = True, message: Message | None = None) -> None:
         """Go on with a reply after REPLY: with the edits of `message` when given; `forward` False drops a
         provisional (a final reply still completes its branch)."""
+    def resume_final(self) -> None:
+        """Let the final reply go, now if it waits, otherwise once there is one; it waits only with
+        `configure(hold_finals=True)`."""
     def resume_failure(self) -> None:
         """Go on after FAILURE: when nothing new was relayed or answered, the picked reply goes upstream."""
     def set_timers(self, fr: float = 0.0, fr_inv: float = 0.0) -> None:
@@ -574,6 +581,7 @@ class _Settings(TypedDict, total=False):
     wait_timer: float
     restart_fr_on_each_reply: bool
     aggregate_challenges: bool
+    hold_finals: bool
     best_response: Literal["2.0", "0.9"]
     server_header: str
     user_agent_header: str

@@ -67,6 +67,8 @@ class Accountant:
         self._answered: OrderedDict[tuple[str, str | None], tuple[float, Record]] = OrderedDict()
         if self._mask:
             engine.after_request.append(self._after_request)
+            if wanted.is_durable:
+                engine.hold_answers()
 
     # -- from transactions -----------------------------------------------------------------------------------
 
@@ -77,23 +79,23 @@ class Accountant:
         if msg.message.method == "ACK":
             self._acknowledged(msg)
             return
-        transaction = msg.transaction
         if not msg.flags & self._mask:
             return
         if msg.message.method == "CANCEL":
             self._cancelled(msg)
             return
+        transaction = msg.transaction
         if transaction is None:
             return
         status = transaction.status
         state = self._engine.remember(msg)
-        if status >= 200:
+        if status >= 200 and not transaction.is_answer_held:
             self._write_final(state, status, None)
             return
         state.before_final.append(self._write_final)
         if self._wanted.early_media and msg.message.method == "INVITE":
             state.before_provisional.append(self._provisional)
-        self._engine.watch_answers(state, holds=self._wanted.is_durable)
+        self._engine.arm(state)
 
     def _write_final(
         self, state: TransactionState, status: int, reply: Message | None
@@ -118,7 +120,7 @@ class Accountant:
         transaction, message = state.transaction, state.message
         out_uri = state.uri or message.request_uri
         for place, (uri, answered, _) in enumerate(transaction.branches()):
-            if place == state.branch if state.holds_success else answered == status:
+            if place == state.branch if status < 200 else answered == status:
                 out_uri = uri
         to_tag = (message.to_tag or transaction.to_tag) if reply is None else reply.to_tag
         return Record(

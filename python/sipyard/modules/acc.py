@@ -77,7 +77,7 @@ class Accounting(Module):
     radius_flag = _flag("Flag of requests that RADIUS is told of; 0: none.")
     radius_missed_flag = _flag("Flag of INVITEs that RADIUS is told of when they are refused; 0: none.")
     service_type = Parameter(int, -1, "Service-Type; -1: 15 (Sip-Session).", generations=_OLD)
-    durable = Parameter(bool, False, "A 2xx goes out only when its record is safe. (Not in SER.)")
+    durable = Parameter(bool, False, "A final answer goes out only when its record is safe. (Not in SER.)")
     spool = Parameter(
         str,
         "sipyard-acc.spool",

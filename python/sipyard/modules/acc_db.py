@@ -1,7 +1,7 @@
 """acc_db: accounting to a database, with the tables and columns of SER 2.0.
 
-A row is written when a flagged transaction is answered; with `durable` a 2xx goes out only when its row is in
-the table, or in the spool file while the database is away.
+A row is written when a flagged transaction is answered; with `durable` a final answer goes out only when its
+row is in the table, or in the spool file while the database is away.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class DatabaseAccounting(Module):
     attrs: Parameter[tuple[Name, ...]] = Parameter(
         AttributeNames, "", "Attributes, by comma, whose values go to the column `attrs`.", generations=_NEW
     )
-    durable = Parameter(bool, False, "A 2xx goes out only when its record is safe. (Not in SER.)")
+    durable = Parameter(bool, False, "A final answer goes out only when its record is safe. (Not in SER.)")
     spool = Parameter(
         str,
         "sipyard-acc.spool",
