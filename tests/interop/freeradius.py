@@ -82,6 +82,11 @@ ATTRIBUTE Sip-Group 211 string
 ATTRIBUTE SIP-AVP 225 string
 """
 USERS = """
+bob@example.org Service-Type == 31, Auth-Type := Accept
+    SIP-AVP += "plan:silver"
+
+bob@example.org Service-Type == 12, Sip-Group == "ld", Auth-Type := Accept
+
 bob@example.org Cleartext-Password := "zanzibar"
     SIP-AVP += "uid:bob-of-radius",
     SIP-AVP += "lines#7"

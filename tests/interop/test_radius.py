@@ -37,16 +37,19 @@ def configure(folder: Path, *servers: tuple[int, int], secret: str = "testing123
     return "radiusclient.conf"
 
 
-def register(router: Router, password: str = "zanzibar", user: str = "bob") -> bytes:
-    """REGISTER, and again with credentials; the second answer."""
+def register(
+    router: Router, password: str = "zanzibar", user: str = "bob", method: str = "REGISTER"
+) -> bytes:
+    """A request, and again with credentials; the second answer."""
+    header = "WWW-Authenticate" if method == "REGISTER" else "Proxy-Authenticate"
     with Exchange(router.port) as phone:
-        first = phone.ask("REGISTER", URI)
-        assert status(first) == 401
+        first = phone.ask(method, URI)
+        assert status(first) == (401 if method == "REGISTER" else 407)
         assert first is not None
-        value = first.partition(b"WWW-Authenticate: ")[2].partition(b"\r\n")[0].decode()
-        asked = parse_challenge("WWW-Authenticate", value)
-        proof = answer_challenge(asked, "REGISTER", URI, user, password, cnonce="c")
-        answer = phone.ask("REGISTER", URI, f"{proof.header}: {proof.value}", seconds=12)
+        value = first.partition(f"{header}: ".encode())[2].partition(b"\r\n")[0].decode()
+        asked = parse_challenge(header, value)
+        proof = answer_challenge(asked, method, URI, user, password, cnonce="c")
+        answer = phone.ask(method, URI, f"{proof.header}: {proof.value}", seconds=12)
         assert answer is not None
         return answer
 
@@ -66,6 +69,23 @@ def test_passwords_and_attributes(
         assert status(phone.ask("MESSAGE", "sip:alice@example.org")) == 200
         assert status(phone.ask("MESSAGE", "sip:nobody@example.org")) == 404
         assert b"X-Attrs: gold" in (phone.ask("SUBSCRIBE", URI) or b"")
+
+
+def test_the_functions_of_ser_0_9(
+    radius: FreeRadius, start_router: Callable[..., Router], tmp_path: Path
+) -> None:
+    router = start_router("radius_0_9", CONFIG=configure(tmp_path, (radius.auth, radius.acct)))
+    assert register(router).startswith(b"SIP/2.0 200 May call far\r\n")
+    assert status(register(router, "wrong")) == 401
+    assert status(register(router, method="SUBSCRIBE")) == 200
+    assert status(register(router, "wrong", method="SUBSCRIBE")) == 407
+    with Exchange(router.port) as phone:
+        assert status(phone.ask("MESSAGE", "sip:bob@example.org")) == 200
+        assert status(phone.ask("MESSAGE", "sip:alice@example.org")) == 403
+        assert status(phone.ask("INFO", "sip:bob@example.org")) == 200
+        assert status(phone.ask("INFO", "sip:alice@example.org")) == 404
+    call(router)
+    assert [each["Acct-Status-Type"] for each in told(radius, 3)] == ["Start", "Interim-Update", "Stop"]
 
 
 def test_no_server_is_a_database_error(start_router: Callable[..., Router], tmp_path: Path) -> None:
