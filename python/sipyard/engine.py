@@ -85,6 +85,11 @@ class Engine:
     :param message_deadline: seconds after which one that still waits is given up and answered 503; 0 never.
     """
 
+    takes_commands: bool = True
+    """Modules open doors for management commands; a virtual network's servers get theirs from the test."""
+    serve_http: Callable[[Context], None] | None = None
+    """Serves HTTP requests on SIP ports, for the module that asked for them."""
+
     def __init__(
         self,
         core: Core,
@@ -140,6 +145,7 @@ class Engine:
             native.CLIENT_REPLY: self.clients.on_reply,
             native.CLIENT_TIMEOUT: self.clients.on_timeout,
             native.CLOSED: self._on_closed,
+            native.HTTP: self._on_http,
             native.NOTICE: _on_notice,
         }
         core.configure(onreply=self._onreply is not None)
@@ -534,6 +540,12 @@ class Engine:
             if host in names and port in (None, "", str(listener.port)):
                 return listener
         return None
+
+    def _on_http(self, event: Event) -> None:
+        """An HTTP request on a SIP port."""
+        message = event[1]
+        if message is not None and self.serve_http is not None:
+            self.serve_http(Context(self, message))
 
     def _on_closed(self, event: Event) -> None:
         """CLOSED of the core."""

@@ -47,6 +47,7 @@ from sipyard.arguments import (
     kinds_of_function,
 )
 from sipyard.errors import ConfigError, InternalError
+from sipyard.management.registry import Lines, Traits
 
 if TYPE_CHECKING:
     from sipyard.engine import Engine
@@ -257,6 +258,7 @@ class Rpc:
     old_name: str | None
     attribute: str
     doc: str
+    traits: Traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +284,7 @@ class _FunctionMark:
 class _RpcMark:
     name: str
     old_name: str | None
+    traits: Traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,11 +324,20 @@ def function(
     return declare
 
 
-def rpc(name: str, *, old_name: str | None = None) -> Callable[[F], F]:
-    """Declare a management command; the docstring is its help, the annotations its argument types."""
+def rpc(
+    name: str,
+    *,
+    old_name: str | None = None,
+    changes: bool = False,
+    has_blocks: bool = False,
+    old_lines: Lines | None = None,
+) -> Callable[[F], F]:
+    """Declare a management command; the docstring is its help, the annotations its argument types. See
+    `sipyard.management.registry.Traits` for the rest."""
+    traits = Traits(changes, has_blocks, old_lines)
 
     def declare(method: F) -> F:
-        _declarations(method).append(_RpcMark(name, old_name))
+        _declarations(method).append(_RpcMark(name, old_name, traits))
         return method
 
     return declare
@@ -416,7 +428,8 @@ class Module:
                         functions[name] = declared
                         variants[name] = (*variants.get(name, ()), declared)
                 elif isinstance(mark, _RpcMark):
-                    rpcs[mark.name] = Rpc(mark.name, mark.old_name, attribute, inspect.getdoc(value) or "")
+                    doc = inspect.getdoc(value) or ""
+                    rpcs[mark.name] = Rpc(mark.name, mark.old_name, attribute, doc, mark.traits)
                 elif isinstance(mark, _SelectMark):
                     selects[mark.root] = Select(mark.root, attribute, inspect.getdoc(value) or "")
         cls.functions, cls.parameters, cls.rpcs, cls.selects = functions, parameters, rpcs, selects

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +26,10 @@ from sipyard._native.core import Endpoint, Listener
 from sipyard.engine import Engine
 from sipyard.errors import ConfigError
 from sipyard.loop import EndpointLoop, FlushingSelector
-from sipyard.management.registry import RpcFault
+from sipyard.management.datagram_socket import UnixDatagrams, answer_lines
+from sipyard.management.fifo import Fifo, ReplyPipes
+from sipyard.management.ownership import Ownership
+from sipyard.management.registry import CHANGES, RpcFault
 from sipyard.management.unix_socket import UnixSocket
 from sipyard.reload import Reloader
 from sipyard.settings import Listen, interface_addresses
@@ -192,7 +196,7 @@ class Server:
         await self.engine.start()
         if isinstance(loop, EndpointLoop):
             loop.on_events(self.engine.poll)
-        door = await self._open_door()
+        doors = await self._open_doors()
         memory.settle()
         watchdog = Watchdog(self._heart, self.settings.stall_limit / 1000)
         self._declare(watchdog)
@@ -206,7 +210,7 @@ class Server:
             if self.options.threads:
                 loop.remove_reader(self.endpoint.fileno())
             watchdog.stop()
-            if door is not None:
+            for door in doors:
                 await door.stop()
             for task in self._reloads:
                 task.cancel()
@@ -214,14 +218,29 @@ class Server:
             self.endpoint.flush()
             _log.info("stopped")
 
-    async def _open_door(self) -> UnixSocket | None:
-        """The socket of `sipyard ctl`. Only one that was asked for on the command line must be had.
+    async def _open_doors(self) -> list[UnixSocket | Fifo | UnixDatagrams]:
+        """Where commands come in: the socket of `sipyard ctl`, and what a script of SER 0.9 asks for.
 
-        :raises ConfigError: it cannot.
+        :raises ConfigError: one that was asked for cannot be had.
         """
+        settings, commands = self.settings, self.engine.commands
+        ownership = Ownership(settings.fifo_mode, settings.fifo_user, settings.fifo_group)
+        doors: list[UnixSocket | Fifo | UnixDatagrams] = []
+        if settings.fifo:
+            replies = ReplyPipes(Path(settings.fifo_dir))
+            doors.append(Fifo(commands, settings.fifo, replies, ownership))
+        if settings.unix_sock:
+            reply = partial(answer_lines, commands)
+            doors.append(UnixDatagrams(settings.unix_sock, ownership, reply))
+        for door in doors:
+            await door.start()
+        return doors + await self._open_ctl()
+
+    async def _open_ctl(self) -> list[UnixSocket]:
+        """Only a socket that was asked for on the command line must be had."""
         path = self.settings.ctl_socket if self.options.ctl is None else self.options.ctl
         if not path:
-            return None
+            return []
         door = UnixSocket(self.engine.commands, path)
         try:
             await door.start()
@@ -229,8 +248,8 @@ class Server:
             if self.options.ctl is not None:
                 raise
             _log.warning("no commands by sipyard ctl: %s", error.message)
-            return None
-        return door
+            return []
+        return [door]
 
     def _declare(self, watchdog: Watchdog) -> None:
         """Commands and the signal that need a running server."""
@@ -248,7 +267,7 @@ class Server:
 
         reloader = Reloader(self.engine, self.site, prepared, taken)
         add = self.engine.commands.add
-        add("core.reload", reloader.reload, old_name="reload")
+        add("core.reload", reloader.reload, old_name="reload", traits=CHANGES)
         add("core.script", reloader.status)
         add("core.watchdog", held_up)
         loop = asyncio.get_running_loop()

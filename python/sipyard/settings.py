@@ -158,6 +158,12 @@ class Settings:
     message_deadline: int = 60  # not in SER
     stall_limit: int = 1000  # milliseconds; not in SER
     ctl_socket: str = "sipyard.ctl"  # not in SER
+    fifo: str = ""
+    fifo_dir: str = "/tmp/"  # noqa: S108 (SER's default)
+    fifo_mode: int = 0o660
+    fifo_user: str = ""
+    fifo_group: str = ""
+    unix_sock: str = ""
     workdir: str = ""
     chroot: str = ""
     user: str = ""

@@ -55,7 +55,7 @@ def call(method: object, params: object = (), number: object = 1) -> dict[str, o
 )
 def test_one(request_: object, result: int) -> None:
     line = request_.encode() if isinstance(request_, str) else json.dumps(request_).encode()
-    found = json.loads(asyncio.run(answer(commands(), line)))
+    found = json.loads(asyncio.run(answer(commands(), line, "test")))
     assert found["jsonrpc"] == "2.0"
     assert (found["result"] if "result" in found else found["error"]["code"]) == result
 
@@ -63,7 +63,7 @@ def test_one(request_: object, result: int) -> None:
 def test_a_batch_is_answered_in_one_line_and_notifications_not_at_all() -> None:
     silent = {"jsonrpc": "2.0", "method": "test.double", "params": [1]}
     batch = [call("test.double", [1], "a"), silent, call("nothing", [], "b")]
-    found = json.loads(asyncio.run(answer(commands(), json.dumps(batch).encode())))
+    found = json.loads(asyncio.run(answer(commands(), json.dumps(batch).encode(), "test")))
     assert [one["id"] for one in found] == ["a", "b"]
-    assert asyncio.run(answer(commands(), json.dumps(silent).encode())) == b""
-    assert asyncio.run(answer(commands(), json.dumps([silent]).encode())) == b""
+    assert asyncio.run(answer(commands(), json.dumps(silent).encode(), "test")) == b""
+    assert asyncio.run(answer(commands(), json.dumps([silent]).encode(), "test")) == b""

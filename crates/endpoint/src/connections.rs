@@ -9,6 +9,8 @@ use sipyard_wire::{Limits, Message};
 
 use crate::core::{Core, Queued};
 use crate::event::Event;
+use crate::http;
+use crate::incoming::Received;
 use crate::streams::{CloseReason, Phase, StreamAction, StreamSettings, Taken};
 use crate::tls::{TlsContext, TlsFacts};
 use crate::websocket::Origins;
@@ -125,6 +127,9 @@ impl Core {
 
     fn take_message(&mut self, connection: u64, message: Bytes) {
         let Some((flow, local)) = self.streams.get(connection).map(|one| (one.flow, one.local)) else { return };
+        if self.streams.settings.http && http::is_http(&message) {
+            return self.take_http(connection, &message, flow, local);
+        }
         let before = self.counters.not_sip;
         if self.receive_candidate(message, flow, local, &STREAM_LIMITS) {
             self.streams.spoke(self.now, connection);
@@ -132,6 +137,28 @@ impl Core {
             self.streams.end(connection, CloseReason::NotSip);
         }
         self.take_events();
+    }
+
+    fn take_http(&mut self, connection: u64, request: &[u8], flow: Flow, local: SocketAddr) {
+        self.counters.http += 1;
+        let message = http::as_message(request, &flow, local, self.counters.http)
+            .and_then(|text| Message::parse(text, &STREAM_LIMITS).ok())
+            .filter(|_| self.events.len() < self.policy.queue_limit);
+        let Some(message) = message else {
+            return self.streams.end(connection, CloseReason::NotSip);
+        };
+        self.streams.spoke(self.now, connection);
+        let incoming = self.incoming(Received::Http(message, flow), Some(local));
+        self.events.push_back(Queued { event: Event::Http(incoming), held: false });
+    }
+
+    /// Answer an HTTP request, and close its connection behind the answer. `false` if it is gone.
+    pub fn answer_http(&mut self, connection: u64, answer: Bytes) -> bool {
+        let Some(flow) = self.streams.get(connection).map(|one| one.flow) else { return false };
+        self.streams.send(self.now, &flow.target(), answer, flow.remote, None);
+        self.streams.close(connection, CloseReason::Asked);
+        self.settle_streams();
+        true
     }
 
     /// Pieces to be written to a connection.

@@ -24,6 +24,8 @@ counters! {
     bytes = "received.bytes";
     /// Well-formed requests.
     requests = "received.requests";
+    /// HTTP requests.
+    http = "received.http";
     /// Well-formed replies.
     replies = "received.replies";
     /// Keep-alives: only CR, LF, blanks or zeros.

@@ -10,6 +10,8 @@ use crate::streams::Closed;
 pub enum Event {
     /// A new request.
     Request(Incoming),
+    /// An HTTP request; to be answered with `Core::answer_http`.
+    Http(Incoming),
     /// A reply that waits for `Core::resume_reply`.
     Reply {
         /// Its transaction.

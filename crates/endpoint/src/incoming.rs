@@ -12,6 +12,8 @@ pub enum Received {
     Request(Request),
     /// A reply.
     Reply(Message, Flow),
+    /// An HTTP request, made to look like a message.
+    Http(Message, Flow),
     /// A message that did not come from the network.
     Local(Message),
 }
@@ -40,7 +42,7 @@ impl Incoming {
     pub fn message(&self) -> &Message {
         match &self.received {
             Received::Request(request) => &request.message,
-            Received::Reply(message, _) | Received::Local(message) => message,
+            Received::Reply(message, _) | Received::Http(message, _) | Received::Local(message) => message,
         }
     }
 
@@ -49,7 +51,7 @@ impl Incoming {
     pub fn flow(&self) -> Option<&Flow> {
         match &self.received {
             Received::Request(request) => Some(&request.flow),
-            Received::Reply(_, flow) => Some(flow),
+            Received::Reply(_, flow) | Received::Http(_, flow) => Some(flow),
             Received::Local(_) => None,
         }
     }
@@ -59,7 +61,7 @@ impl Incoming {
     pub fn request(&self) -> Option<&Request> {
         match &self.received {
             Received::Request(request) => Some(request),
-            Received::Reply(..) | Received::Local(_) => None,
+            Received::Reply(..) | Received::Http(..) | Received::Local(_) => None,
         }
     }
 }

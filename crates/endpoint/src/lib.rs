@@ -24,6 +24,7 @@ mod counters;
 mod draft;
 mod event;
 mod handle;
+mod http;
 mod incoming;
 mod lines;
 mod listen;

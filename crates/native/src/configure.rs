@@ -96,6 +96,7 @@ pub fn setting_of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Setti
         "tcp_first_message" => Setting::Streams(StreamSetting::FirstMessage(time(value)?)),
         "tcp_message_time" => Setting::Streams(StreamSetting::Message(time(value)?)),
         "tcp_accept_aliases" => Setting::Streams(StreamSetting::AcceptAliases(value.extract()?)),
+        "http" => Setting::Streams(StreamSetting::Http(value.extract()?)),
         "ws_origins" => Setting::Streams(StreamSetting::Origins(origins(value)?)),
         "retry_after" => Setting::RetryAfter(value.extract()?),
         other => return Err(unknown_setting(other)),

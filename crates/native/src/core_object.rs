@@ -40,6 +40,8 @@ pub mod kind {
     pub const CLOSED: u8 = 8;
     /// Something for the log.
     pub const NOTICE: u8 = 9;
+    /// An HTTP request.
+    pub const HTTP: u8 = 10;
 }
 
 /// The operations that an online and an offline endpoint share.
@@ -71,6 +73,7 @@ impl Core {
             Event::Closed(closed) => (kind::CLOSED, none, closed.reason.text(), 0, closed.connection).into_pyobject(py),
             Event::Notice(text) => (kind::NOTICE, none, text, 0, 0).into_pyobject(py),
             Event::Request(incoming) => (kind::REQUEST, message(incoming), none, 0, 0).into_pyobject(py),
+            Event::Http(incoming) => (kind::HTTP, message(incoming), none, 0, 0).into_pyobject(py),
             Event::StrayReply(incoming) => (kind::STRAY_REPLY, message(incoming), none, 0, 0).into_pyobject(py),
             Event::Reply { tx, branch, token, reply } => {
                 (kind::REPLY, message(reply), self.transaction_of(tx), token.0, branch).into_pyobject(py)
@@ -302,6 +305,12 @@ impl Core {
 
     fn watch_connection(&self, connection: u64) -> bool {
         self.handle.with(|core| core.watch_connection(connection))
+    }
+
+    fn answer_http(&self, message: &Message, answer: &[u8]) -> bool {
+        let connection = message.incoming.flow().map_or(0, |flow| flow.connection);
+        let answer = Bytes::copy_from_slice(answer);
+        self.handle.with(|core| core.answer_http(connection, answer))
     }
 
     fn close_connection(&self, connection: u64) {

@@ -37,6 +37,7 @@ fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("REPLY", kind::REPLY),
         ("FAILURE", kind::FAILURE),
         ("FINAL", kind::FINAL),
+        ("HTTP", kind::HTTP),
         ("ENDED", kind::ENDED),
         ("STRAY_REPLY", kind::STRAY_REPLY),
         ("CLIENT_REPLY", kind::CLIENT_REPLY),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
-use sipyard_endpoint::{is_one_line, values_by_name, Draft, Incoming, LinesError, SharedDraft};
+use sipyard_endpoint::{is_one_line, values_by_name, Draft, Incoming, LinesError, Received, SharedDraft};
 use sipyard_transaction::RecordRoute;
 use sipyard_wire::{HeaderName, Limits, NameAddr as Address};
 
@@ -108,6 +108,11 @@ impl Message {
     #[getter]
     fn id(&self) -> u64 {
         self.incoming.id
+    }
+
+    #[getter]
+    fn is_http(&self) -> bool {
+        matches!(self.incoming.received, Received::Http(..))
     }
 
     #[getter]

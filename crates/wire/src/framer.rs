@@ -128,7 +128,7 @@ impl StreamFramer {
             return Err(FrameError::HeaderTooLarge);
         }
         let Some(header) = found else { return Ok(()) };
-        let length = content_length(self.buffer.get(..header).unwrap_or_default()).ok_or(FrameError::BadLength)?;
+        let length = length_of(self.buffer.get(..header).unwrap_or_default())?;
         if length > self.limits.body {
             return Err(FrameError::BodyTooLarge);
         }
@@ -138,7 +138,7 @@ impl StreamFramer {
 }
 
 /// Position behind the empty line; line ends are CRLF or LF as the message parser takes them.
-fn header_end(text: &[u8]) -> Option<usize> {
+pub fn header_end(text: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b'\n', text).find_map(|at| match text.get(at + 1..)? {
         [b'\n', ..] => Some(at + 2),
         [b'\r', b'\n', ..] => Some(at + 3),
@@ -146,8 +146,18 @@ fn header_end(text: &[u8]) -> Option<usize> {
     })
 }
 
-/// The one Content-Length of a header, read with the same rules as the message parser's.
-fn content_length(header: &[u8]) -> Option<usize> {
+/// How long the body behind a header is. Only HTTP may leave that unsaid (RFC 9112 §6.3).
+fn length_of(header: &[u8]) -> Result<usize, FrameError> {
+    let line = header.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    match content_length(header)? {
+        Some(length) => Ok(length),
+        None if line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0") => Ok(0),
+        None => Err(FrameError::BadLength),
+    }
+}
+
+/// The one Content-Length of a header, read with the same rules as the message parser's; `None` if there is none.
+fn content_length(header: &[u8]) -> Result<Option<usize>, FrameError> {
     let mut length = None;
     let mut lines = header.split(|byte| *byte == b'\n').skip(1).peekable();
     while let Some(line) = lines.next() {
@@ -158,14 +168,15 @@ fn content_length(header: &[u8]) -> Option<usize> {
         {
             continue;
         }
-        let mut value = line.get(colon? + 1..).unwrap_or_default().to_vec();
+        let start = colon.ok_or(FrameError::BadLength)? + 1;
+        let mut value = line.get(start..).unwrap_or_default().to_vec();
         while let Some(fold) = lines.next_if(|next| next.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'))) {
             value.extend_from_slice(fold);
         }
         if length.is_some() {
-            return None;
+            return Err(FrameError::BadLength);
         }
-        length = Some(number(&value)? as usize);
+        length = Some(number(&value).ok_or(FrameError::BadLength)? as usize);
     }
-    length
+    Ok(length)
 }

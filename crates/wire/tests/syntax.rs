@@ -199,6 +199,19 @@ fn a_stream_without_one_clear_length_ends() {
     }
 }
 
+/// Only HTTP may leave the length of its body unsaid, and then has none.
+#[test]
+fn http_without_a_length_has_no_body() {
+    let mut framer = StreamFramer::default();
+    framer.push(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi");
+    let first = Bytes::from_static(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let second = Bytes::from_static(b"POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(framer.pop(), Ok(Some(Frame::Message(first))));
+    assert_eq!(framer.pop(), Ok(Some(Frame::Message(second))));
+    framer.push(b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n");
+    assert_eq!(framer.pop(), Err(FrameError::BadLength));
+}
+
 /// Work that grows no faster than the input: doubling a hostile message must not quadruple its time.
 #[test]
 fn hostile_lists_take_linear_time() {

@@ -19,6 +19,7 @@ __all__ = [
     "EVENT_WRITE",
     "FAILURE",
     "FINAL",
+    "HTTP",
     "NOTICE",
     "RELAY_CANCELLED",
     "RELAY_FINAL",
@@ -76,6 +77,9 @@ status, 0); status 408 (no answer) or 503 (could not be sent)."""
 
 CLOSED: Final[int]
 """Event: a connection that was watched has ended. (CLOSED, None, why, 0, connection)."""
+HTTP: Final[int]
+"""Event: an HTTP request over TCP or TLS, with `configure(http=True)`. (HTTP, message, None, 0, 0). The
+message has the fields that SIP demands, made up; `answer_http` answers it."""
 NOTICE: Final[int]
 """Event: something for the log, at most one a second. (NOTICE, None, text, 0, 0)."""
 
@@ -286,6 +290,9 @@ class Message:
         """Number of this message, counting up in the order of reception; copies keep it."""
     @property
     def is_request(self) -> bool: ...
+    @property
+    def is_http(self) -> bool:
+        """It came as an HTTP request."""
     @property
     def method(self) -> str:
         """Method of the request, or of the reply's CSeq. An interned string for known methods."""
@@ -619,6 +626,7 @@ class _Settings(TypedDict, total=False):
     tcp_first_message: float
     tcp_message_time: float
     tcp_accept_aliases: bool
+    http: bool
     ws_origins: list[str]
 
 @final
@@ -710,6 +718,9 @@ class Core:
         request came over. False: it came over none, or another one has that address."""
     def watch_connection(self, connection: int) -> bool:
         """Make the end of a connection an event; False when it has ended."""
+    def answer_http(self, message: Message, answer: bytes) -> bool:
+        """Answer an HTTP request with a whole response, and close its connection behind it. False: it has
+        gone."""
     def close_connection(self, connection: int) -> None:
         """Close one, once what waits in it is sent."""
     def connection(self, connection: int) -> Connection | None: ...

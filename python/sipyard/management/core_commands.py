@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipyard import __version__
 from sipyard._native.core import version as core_version
-from sipyard.management.registry import RpcFault
+from sipyard.management.registry import CHANGES, RpcFault
 
 if TYPE_CHECKING:
     from sipyard.engine import Engine
@@ -34,16 +34,16 @@ class CoreCommands:
         add("core.ps", self.processes, old_name="ps")
         add("core.pwd", self.directory, old_name="pwd")
         add("core.arg", self.arguments, old_name="arg")
-        add("core.kill", self.kill, old_name="kill")
+        add("core.kill", self.kill, old_name="kill", traits=CHANGES)
         add("core.shmmem", self.memory)
         add("core.tcp_info", self.connections)
         add("core.tcp_list", self.connection_list)
-        add("core.tcp_close", self.close_connection)
+        add("core.tcp_close", self.close_connection, traits=CHANGES)
         add("core.counters", self.counters)
         add("core.live", self.live)
         add("dst_blacklist.debug", self.blacklist)
         add("dst_blacklist.mem_info", self.blacklist_memory)
-        add("dst_blacklist.delete_all", self.clear_blacklist)
+        add("dst_blacklist.delete_all", self.clear_blacklist, traits=CHANGES)
 
     def version(self) -> str:
         """Version of the server and of its native core."""

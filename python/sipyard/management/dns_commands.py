@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sipyard._native.core import ParseError
-from sipyard.management.registry import RpcFault
+from sipyard.management.registry import CHANGES, RpcFault
 from sipyard.sip.dns_records import KINDS, ResolutionError
 from sipyard.sip.lookup import DnsLookup
 
@@ -32,8 +32,8 @@ class DnsCommands:
         add("dns.view", self.view)
         add("dns.lookup", self.lookup)
         add("dns.resolve", self.resolve)
-        add("dns.delete", self.delete)
-        add("dns.delete_all", self.delete_all)
+        add("dns.delete", self.delete, traits=CHANGES)
+        add("dns.delete_all", self.delete_all, traits=CHANGES)
 
     @property
     def _lookup(self) -> DnsLookup:

@@ -6,13 +6,12 @@ Parameters are given by position; a command's result is the answer's `result`.
 from __future__ import annotations
 
 import json
-import logging
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sipyard.management.registry import Commands, RpcFault
+from sipyard.management.registry import Commands, Offer, RpcFault
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
@@ -21,14 +20,14 @@ INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 LINE_LIMIT: Final = 1 << 20
 """Longest request in bytes."""
-_log = logging.getLogger("sipyard.management")
+_CODES: Final = {400: INVALID_PARAMS, 500: INTERNAL_ERROR}
 
 
 def _error(code: int, message: str, number: object = None) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "error": {"code": code, "message": message}, "id": number}
 
 
-async def answer(commands: Commands, line: bytes) -> bytes:
+async def answer(commands: Commands | Offer, line: bytes, by: str) -> bytes:
     """The line that answers a line; empty when nothing is to be answered (notifications). Never raises for
     what a client sent or a command did."""
     try:
@@ -36,11 +35,11 @@ async def answer(commands: Commands, line: bytes) -> bytes:
     except (ValueError, RecursionError):
         return _line(_error(PARSE_ERROR, "not JSON"))
     if not isinstance(request, list):
-        one = await _answer_one(commands, request)
+        one = await _answer_one(commands, request, by)
         return b"" if one is None else _line(one)
     if not request:
         return _line(_error(INVALID_REQUEST, "an empty batch"))
-    answers = [one for each in request if (one := await _answer_one(commands, each)) is not None]
+    answers = [one for each in request if (one := await _answer_one(commands, each, by)) is not None]
     return _line(answers) if answers else b""
 
 
@@ -51,7 +50,7 @@ def _line(answered: object) -> bytes:
 TOO_LONG: Final = _line(_error(INVALID_REQUEST, f"a request of more than {LINE_LIMIT} bytes"))
 
 
-async def _answer_one(commands: Commands, request: object) -> dict[str, Any] | None:
+async def _answer_one(commands: Commands | Offer, request: object, by: str) -> dict[str, Any] | None:
     if not isinstance(request, dict) or not isinstance(request.get("method"), str):
         return _error(INVALID_REQUEST, "not a request")
     name, number, values = request["method"], request.get("id"), request.get("params", [])
@@ -60,18 +59,17 @@ async def _answer_one(commands: Commands, request: object) -> dict[str, Any] | N
     elif name not in commands:
         found = _error(METHOD_NOT_FOUND, f"command {name} not found", number)
     else:
-        found = await _called(commands, name, values, number)
+        found = await _called(commands, name, values, number, by)
     return found if "id" in request else None
 
 
-async def _called(commands: Commands, name: str, values: list[Any], number: object) -> dict[str, Any]:
+async def _called(
+    commands: Commands | Offer, name: str, values: list[Any], number: object, by: str
+) -> dict[str, Any]:
     try:
-        return {"jsonrpc": "2.0", "result": await commands.call(name, *values), "id": number}
+        return {"jsonrpc": "2.0", "result": await commands.serve(name, values, by), "id": number}
     except RpcFault as fault:
-        return _error(INVALID_PARAMS if fault.code == 400 else fault.code, fault.reason, number)
-    except Exception as error:  # a command must not take the server's door down
-        _log.exception("command %s failed", name)
-        return _error(INTERNAL_ERROR, f"{type(error).__name__}: {error}", number)
+        return _error(_CODES.get(fault.code, fault.code), fault.reason, number)
 
 
 class Client:

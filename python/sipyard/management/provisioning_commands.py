@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from sipyard.errors import ConfigError, StorageError
-from sipyard.management.registry import RpcFault
+from sipyard.management.registry import CHANGES, RpcFault
 
 if TYPE_CHECKING:
     from sipyard.management.registry import Commands
@@ -30,19 +30,19 @@ class ProvisioningCommands:
 
     def declare(self, commands: Commands) -> None:
         """Offer them."""
-        commands.add("domain.add", self.add_domain)
+        commands.add("domain.add", self.add_domain, traits=CHANGES)
         commands.add("domain.list", self.domains)
-        commands.add("domain.remove", self.remove_domain)
-        commands.add("user.add", self.add_user)
-        commands.add("user.passwd", self.set_password)
+        commands.add("domain.remove", self.remove_domain, traits=CHANGES)
+        commands.add("user.add", self.add_user, traits=CHANGES)
+        commands.add("user.passwd", self.set_password, traits=CHANGES)
         commands.add("user.list", self.users)
-        commands.add("user.remove", self.remove_user)
-        commands.add("alias.add", self.add_alias)
+        commands.add("user.remove", self.remove_user, traits=CHANGES)
+        commands.add("alias.add", self.add_alias, traits=CHANGES)
         commands.add("alias.list", self.aliases)
-        commands.add("alias.remove", self.remove_alias)
-        commands.add("attr.set", self.set_attribute)
+        commands.add("alias.remove", self.remove_alias, traits=CHANGES)
+        commands.add("attr.set", self.set_attribute, traits=CHANGES)
         commands.add("attr.list", self.attributes)
-        commands.add("attr.remove", self.remove_attribute)
+        commands.add("attr.remove", self.remove_attribute, traits=CHANGES)
 
     async def _do(self, work: Callable[[Provisioning], Awaitable[T]]) -> T:
         try:

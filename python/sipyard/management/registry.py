@@ -8,11 +8,19 @@ result is None, one value, a list of values, or a mapping (SER's struct).
 from __future__ import annotations
 
 import inspect
+import logging
 import types
 import typing
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, get_args, get_origin
+from typing import Any, Final, Protocol, get_args, get_origin
+
+from sipyard.sip.field_text import for_log
+
+_NOTICE: Final = 25
+_TOLD: Final = 4
+"""Parameters that a line of the log names, passwords never."""
+_log = logging.getLogger("sipyard.management")
 
 
 class RpcFault(Exception):
@@ -24,6 +32,27 @@ class RpcFault(Exception):
         self.reason = reason
 
 
+Lines = Callable[[Any], Iterator[str]]
+"""Says a result in lines of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What else is to be known of a command.
+
+    :param changes: it changes something; who asked for it is logged.
+    :param has_blocks: in SER 0.9's line protocol its last two parameters are header lines and a body.
+    :param old_lines: what SER 0.9 says of its result, where that is not what the line protocol makes of it.
+    """
+
+    changes: bool = False
+    has_blocks: bool = False
+    old_lines: Lines | None = None
+
+
+CHANGES: Final = Traits(changes=True)
+
+
 class Declaration(Protocol):
     """What a module says of a command (`sipyard.module.Rpc`)."""
 
@@ -33,6 +62,8 @@ class Declaration(Protocol):
     def old_name(self) -> str | None: ...
     @property
     def doc(self) -> str: ...
+    @property
+    def traits(self) -> Traits: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +85,17 @@ class Command:
     doc: str
     arguments: tuple[Argument, ...]
     serve: Callable[..., Any]
+    traits: Traits = Traits()
+
+    def told(self, values: Iterable[object]) -> str:
+        """Parameters, for a line of the log."""
+        shown = zip(self.arguments[:_TOLD], values, strict=False)
+        return " ".join("***" if "password" in one.name else for_log(str(value)) for one, value in shown)
+
+    def lines(self, asked: str, result: Any, usual: Lines) -> Iterator[str]:
+        """A result in the line protocol: as SER 0.9 said it to who asks by the name of then."""
+        old = None if asked == self.name else self.traits.old_lines
+        return (old or usual)(result)
 
     @property
     def usage(self) -> str:
@@ -121,11 +163,17 @@ class Commands:
         self.add("system.methodSignature", self.signature, "Types of a command's parameters: s, d or f each.")
 
     def add(
-        self, name: str, serve: Callable[..., Any], doc: str | None = None, *, old_name: str | None = None
+        self,
+        name: str,
+        serve: Callable[..., Any],
+        doc: str | None = None,
+        *,
+        old_name: str | None = None,
+        traits: Traits = Traits(),
     ) -> Command:
         """Declare a command. A later one of the same name replaces an earlier one."""
         text = inspect.getdoc(serve) or "" if doc is None else doc
-        command = self._commands[name] = Command(name, old_name, text, _arguments(serve), serve)
+        command = self._commands[name] = Command(name, old_name, text, _arguments(serve), serve, traits)
         if old_name is not None:
             self._old[old_name] = command
         return command
@@ -133,7 +181,13 @@ class Commands:
     def add_all(self, declared: Iterable[tuple[Declaration, Callable[..., Any]]]) -> None:
         """Declare what modules export (`Modules.rpcs()`)."""
         for declaration, serve in declared:
-            self.add(declaration.name, serve, declaration.doc, old_name=declaration.old_name)
+            self.add(
+                declaration.name,
+                serve,
+                declaration.doc,
+                old_name=declaration.old_name,
+                traits=declaration.traits,
+            )
 
     def __contains__(self, name: object) -> bool:
         return name in self._commands or name in self._old
@@ -156,6 +210,23 @@ class Commands:
             return await awaited
         return result
 
+    async def serve(self, name: str, values: Iterable[object], by: str) -> Any:
+        """Call a command for somebody outside. One that changes something is logged with who asked.
+
+        :param by: who asks, for the log.
+        :raises RpcFault: as `call`; whatever else a command raises is logged and becomes a 500.
+        """
+        command, given = self[name], list(values)
+        if command.traits.changes:
+            _log.log(_NOTICE, "%s asks for %s %s", for_log(by), command.name, command.told(given))
+        try:
+            return await self.call(name, *given)
+        except RpcFault:
+            raise
+        except Exception as error:  # a command must not take the server's door down
+            _log.exception("command %s failed", name)
+            raise RpcFault(500, f"{type(error).__name__}: {error}") from error
+
     def names(self) -> list[str]:
         """Names of all commands, sorted."""
         return sorted(self._commands)
@@ -168,3 +239,20 @@ class Commands:
     def signature(self, name: str) -> str:
         """Types of its parameters."""
         return self[name].signature
+
+
+class Offer:
+    """The commands but for some, for a door that does not offer all."""
+
+    def __init__(self, commands: Commands, hidden: Iterable[str] = ()) -> None:
+        self._commands = commands
+        self._hidden = frozenset(hidden)
+
+    def __contains__(self, name: object) -> bool:
+        return name not in self._hidden and name in self._commands
+
+    async def serve(self, name: str, values: Iterable[object], by: str) -> Any:
+        """As `Commands.serve`; what is hidden is unknown."""
+        if name in self._hidden:
+            raise RpcFault(500, f"command {name} not found")
+        return await self._commands.serve(name, values, by)

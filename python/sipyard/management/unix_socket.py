@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import socket
+import struct
 from pathlib import Path
 from typing import Final
 
-from sipyard.errors import ConfigError
 from sipyard.management.json_rpc import LINE_LIMIT, TOO_LONG, answer
+from sipyard.management.local_socket import bound, forget
+from sipyard.management.ownership import Ownership
 from sipyard.management.registry import Commands
 
 CONNECTIONS: Final = 32
@@ -28,16 +28,13 @@ class UnixSocket:
         self._commands = commands
         self._server: asyncio.Server | None = None
         self._talks: set[asyncio.Task[None]] = set()
-        self._identity: tuple[int, int] | None = None
 
     async def start(self) -> None:
         """Listen.
 
         :raises ConfigError: it cannot be made, or another server has it.
         """
-        listening = _bound(self.path)
-        found = self.path.stat()
-        self._identity = (found.st_dev, found.st_ino)
+        listening = bound(self.path, socket.SOCK_STREAM, Ownership())
         self._server = await asyncio.start_unix_server(self._talk, sock=listening, limit=LINE_LIMIT)
 
     async def stop(self) -> None:
@@ -48,10 +45,7 @@ class UnixSocket:
         for task in self._talks:
             task.cancel()
         await asyncio.gather(*self._talks, return_exceptions=True)
-        with contextlib.suppress(OSError):
-            found = self.path.stat()
-            if (found.st_dev, found.st_ino) == self._identity:
-                self.path.unlink()
+        forget(self.path)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -59,9 +53,10 @@ class UnixSocket:
             writer.close()
             return
         self._talks.add(task)
+        by = f"{peer_of(writer)} on {self.path}"
         try:
             while line := await _line_of(reader):
-                writer.write(await answer(self._commands, line))
+                writer.write(await answer(self._commands, line, by))
                 await writer.drain()
         except ValueError:  # asyncio's word for a line beyond the limit
             writer.write(TOO_LONG)
@@ -72,34 +67,18 @@ class UnixSocket:
             writer.close()
 
 
+def peer_of(writer: asyncio.StreamWriter) -> str:
+    """Who is at the other end: an address, or on a unix socket whom the kernel knows."""
+    one = writer.get_extra_info("socket")
+    if one.family != socket.AF_UNIX:
+        return str(writer.get_extra_info("peername")[0])
+    found = one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    process, user, _ = struct.unpack("3i", found)
+    return f"user {user} (process {process})"
+
+
 async def _line_of(reader: asyncio.StreamReader) -> bytes:
     """The next line that is not blank, b"" at the end."""
     while (line := await reader.readline()) and not line.strip():
         pass
     return line
-
-
-def _bound(path: Path) -> socket.socket:
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)  # nobody else may connect, not even for a moment
-    try:
-        if path.is_socket() and not _is_served(path):
-            path.unlink()
-        listening.bind(str(path))
-    except OSError as error:
-        listening.close()
-        taken = " (another server has it)" if path.is_socket() else ""
-        raise ConfigError(f"cannot listen on {path}: {error.strerror or error}{taken}") from error
-    finally:
-        os.umask(before)
-    listening.setblocking(False)
-    return listening
-
-
-def _is_served(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
-        try:
-            asker.connect(str(path))
-        except ConnectionRefusedError:
-            return False
-        return True

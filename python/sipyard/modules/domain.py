@@ -198,7 +198,7 @@ class Domains(Module):
             raise RpcFault(500, "Domains have not been read yet")
         return self._served.value
 
-    @rpc("domain.reload", old_name="domain_reload")
+    @rpc("domain.reload", old_name="domain_reload", changes=True)
     async def reload(self) -> None:
         """Read all domains and their attributes anew. What cannot be read leaves the old ones."""
         if not self.db_mode:

@@ -136,12 +136,12 @@ class GlobalFlags(Module):
             return -1
         return 1
 
-    @rpc("gflags.set", old_name="set_gflag")
+    @rpc("gflags.set", old_name="set_gflag", changes=True)
     def set(self, flag: int) -> None:
         """Set a flag (0 to 31)."""
         self.flags |= _bit(flag)
 
-    @rpc("gflags.reset", old_name="reset_gflag")
+    @rpc("gflags.reset", old_name="reset_gflag", changes=True)
     def reset(self, flag: int) -> None:
         """Clear a flag (0 to 31)."""
         self.flags &= ~_bit(flag)
@@ -156,7 +156,7 @@ class GlobalFlags(Module):
         """All 32 flags, the one of number 0 first."""
         return [bool(self.flags >> flag & 1) for flag in range(FLAGS)]
 
-    @rpc("gflags.flush")
+    @rpc("gflags.flush", changes=True)
     async def flush(self) -> None:
         """Write the flags to the database."""
         if not self.load_global_attrs:
@@ -166,7 +166,7 @@ class GlobalFlags(Module):
         except StorageError as error:
             raise RpcFault(500, error.message) from None
 
-    @rpc("global.reload")
+    @rpc("global.reload", changes=True)
     async def reload(self) -> None:
         """Read the global attributes anew; messages under way keep those that they began with."""
         if not self.load_global_attrs:

@@ -16,7 +16,8 @@ Type = Literal["number", "switch", "string", "word", "name or number", "sockets"
 _THREADS = "one thread decides here and the core moves the packets, so there are no worker processes to count"
 _MEMORY = "there is no shared memory pool; Python and the core use what they need"
 _TLS = "TLS is set by module tls"
-_OWN_FIFO = "the management server is a module in SER 2.0"
+_RAW_SQL = "no command takes SQL"
+_NO_WAIT = "an answer never waits"
 _BLACKLIST = "an entry goes when it ends, without cleanings"
 _RECEIVED = "`received` is added by comparing addresses, as RFC 3261 §18.2.1 asks, without DNS"
 _FULL_NAMES = "full names are asked for and answers to others are dropped in any case"
@@ -243,15 +244,15 @@ PARAMETERS: Final[tuple[CoreParameter, ...]] = (
     _P("stun_refresh_interval", "number", 0, 0, _N, "milliseconds", _STUN),
     _P("stun_allow_stun", "switch", 1, 1, _N, "answer STUN", _STUN),
     _P("stun_allow_fp", "switch", 1, 1, _N, "fingerprint in STUN", _STUN),
-    _P("fifo", "string", None, None, _O, "path of the FIFO", _OWN_FIFO),
-    _P("fifo_dir", "string", "/tmp/", None, _O, "directory of reply FIFOs", _OWN_FIFO),  # noqa: S108 (SER's default)
-    _P("fifo_mode", "number", 0o660, None, _O, "mode of the FIFO", _OWN_FIFO, ("sock_mode", "file_mode")),
-    _P("fifo_user", "name or number", None, None, _O, "owner of the FIFO", _OWN_FIFO, ("sock_user",)),
-    _P("fifo_group", "name or number", None, None, _O, "group of the FIFO", _OWN_FIFO, ("sock_group",)),
-    _P("fifo_db_url", "string", None, None, _O, "database of the FIFO", _OWN_FIFO),
-    _P("unix_sock", "string", None, None, _O, "path of the unix socket", _OWN_FIFO),
-    _P("unix_sock_children", "number", 1, None, _O, "servers of the socket", _OWN_FIFO),
-    _P("unix_tx_timeout", "number", 2000, None, _O, "milliseconds", _OWN_FIFO),
+    _P("fifo", "string", None, None, _O, "named pipe that takes commands"),
+    _P("fifo_dir", "string", "/tmp/", None, _O, "folder of the pipes that answers go to"),  # noqa: S108 (SER's default)
+    _P("fifo_mode", "number", 0o660, None, _O, "rights of the pipe", None, ("sock_mode", "file_mode")),
+    _P("fifo_user", "name or number", None, None, _O, "owner of the pipe", None, ("sock_user",)),
+    _P("fifo_group", "name or number", None, None, _O, "group of the pipe", None, ("sock_group",)),
+    _P("fifo_db_url", "string", None, None, _O, "database of the FIFO", _RAW_SQL),
+    _P("unix_sock", "string", None, None, _O, "datagram socket that takes commands"),
+    _P("unix_sock_children", "number", 1, None, _O, "servers of the socket", _THREADS),
+    _P("unix_tx_timeout", "number", 2000, None, _O, "milliseconds", _NO_WAIT),
 )
 
 SETTINGS: Final[dict[str, CoreParameter]] = {

@@ -89,6 +89,7 @@ class SipServer(Node):
         self.engine.databases = StandingDatabases(network.loop.selector)
         self.engine.wall = lambda: EPOCH + network.timeline.now
         self.engine.random_bytes = network.dice.randbytes
+        self.engine.takes_commands = False
         for alias in aliases:
             network.name(alias, self.address)
         network.attach(self, *self.addresses)

@@ -29,6 +29,8 @@ pub struct StreamSettings {
     pub message: Micros,
     /// Take the port of a Via with `alias` for the connection's (`tcp_accept_aliases`).
     pub accept_aliases: bool,
+    /// Take HTTP requests too.
+    pub http: bool,
     /// Pages that may connect by WebSocket; none named: all.
     pub origins: Origins,
 }
@@ -46,6 +48,7 @@ impl Default for StreamSettings {
             first_message: 10 * SECOND,
             message: 20 * SECOND,
             accept_aliases: false,
+            http: false,
             origins: Origins::default(),
         }
     }
@@ -74,6 +77,8 @@ pub enum StreamSetting {
     Message(Micros),
     /// `StreamSettings::accept_aliases`.
     AcceptAliases(bool),
+    /// `StreamSettings::http`.
+    Http(bool),
     /// `StreamSettings::origins`.
     Origins(Origins),
 }
@@ -92,6 +97,7 @@ impl StreamSettings {
             StreamSetting::FirstMessage(value) => self.first_message = value,
             StreamSetting::Message(value) => self.message = value,
             StreamSetting::AcceptAliases(value) => self.accept_aliases = value,
+            StreamSetting::Http(value) => self.http = value,
             StreamSetting::Origins(value) => self.origins = value,
         }
     }

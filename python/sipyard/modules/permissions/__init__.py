@@ -280,7 +280,7 @@ class Permissions(Module):
         if not self.db_url or not self.db_mode:
             raise RpcFault(500, "Nothing is kept in memory (db_mode 0, or no db_url)")
 
-    @rpc("trusted.reload", old_name="trusted_reload")
+    @rpc("trusted.reload", old_name="trusted_reload", changes=True)
     async def reload_trusted(self) -> None:
         """Read the trusted sources anew."""
         self._needs_memory()
@@ -299,7 +299,7 @@ class Permissions(Module):
             for one in entries
         ]
 
-    @rpc("ipmatch.reload")
+    @rpc("ipmatch.reload", changes=True)
     async def reload_addresses(self) -> None:
         """Read the addresses anew."""
         self._needs_memory()

@@ -106,7 +106,7 @@ class Tls(Module):
         .notBefore, .notAfter, and the alternative names .host, .uri, .email, .ip. Missing without TLS."""
         return reader_of_tls(path, self.facts)
 
-    @rpc("tls.reload")
+    @rpc("tls.reload", changes=True)
     def reload(self) -> str:
         """Read the file and all certificates again. Connections that stand keep theirs; on an error all stays
         as it was."""

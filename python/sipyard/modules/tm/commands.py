@@ -25,7 +25,7 @@ class Commands(Parameters):
             raise RpcFault(500, "tm has not been started")
         return self.engine
 
-    @rpc("tm.cancel", old_name="t_uac_cancel")
+    @rpc("tm.cancel", old_name="t_uac_cancel", changes=True)
     def cancel(self, call_id: str, cseq: str) -> str:
         """Cancel the INVITE with this Call-ID and CSeq (a number, or "number INVITE")."""
         number = cseq.split()[0] if cseq.split() else ""
@@ -37,7 +37,7 @@ class Commands(Parameters):
         remaining = sum(transaction.cancel_branches() for transaction in found)
         return f"{remaining} branches remaining (waiting for timeout)"
 
-    @rpc("tm.reply", old_name="t_reply")
+    @rpc("tm.reply", old_name="t_reply", changes=True)
     def reply(
         self, code: int, reason: str, transaction: str, to_tag: str = "", headers: str = "", body: str = ""
     ) -> None:
@@ -77,7 +77,7 @@ class Commands(Parameters):
         """How full the transaction layer's tables are."""
         return self._running().core.live()
 
-    @rpc("tm.t_uac_dlg", old_name="t_uac_dlg")
+    @rpc("tm.t_uac_dlg", old_name="t_uac_dlg", changes=True, has_blocks=True)
     async def t_uac_dlg(
         self, method: str, uri: str, next_hop: str = ".", headers: str = "", body: str = ""
     ) -> list[str]:

@@ -78,6 +78,19 @@ def _column(default: str, generations: Generation = Generation.BOTH) -> Paramete
     return Parameter(str, default, f"Name of the column `{default}`.", generations=generations)
 
 
+def _old_stats(tables: list[dict[str, str | int]]) -> Iterator[str]:
+    """As SER 0.9's FIFO told them."""
+    yield "Domain Registered Expired"
+    for each in tables:
+        yield f"'{each['domain']}' {each['users']} {each['expired']}"
+
+
+def _old_contacts(contacts: list[dict[str, str | int | float]]) -> Iterator[str]:
+    """As SER 0.9's FIFO told them."""
+    for each in contacts:
+        yield f"<{each['contact']}>;q={each['q']};expires={each['expires']}"
+
+
 class UsrLoc(Module):
     """usrloc: the user location service."""
 
@@ -417,7 +430,7 @@ class UsrLoc(Module):
         except StorageError as error:
             raise RpcFault(500, str(error)) from error
 
-    @rpc("usrloc.stats", old_name="ul_stats")
+    @rpc("usrloc.stats", old_name="ul_stats", old_lines=_old_stats)
     def stats(self) -> list[dict[str, str | int]]:
         """Each table with its number of users, of contacts, and of contacts that ended since the start."""
         return [
@@ -430,7 +443,7 @@ class UsrLoc(Module):
             for name, store in self._stores.items()
         ]
 
-    @rpc("usrloc.delete_uid", old_name="ul_rm")
+    @rpc("usrloc.delete_uid", old_name="ul_rm", changes=True)
     async def delete_uid(self, table: str, uid: str) -> None:
         """Delete all contacts of a user."""
 
@@ -442,7 +455,7 @@ class UsrLoc(Module):
 
         await self._change(table, uid, decide)
 
-    @rpc("usrloc.delete_contact", old_name="ul_rm_contact")
+    @rpc("usrloc.delete_contact", old_name="ul_rm_contact", changes=True)
     async def delete_contact(self, table: str, uid: str, contact: str) -> None:
         """Delete one contact of a user."""
 
@@ -454,7 +467,7 @@ class UsrLoc(Module):
 
         await self._change(table, uid, decide)
 
-    @rpc("usrloc.add_contact", old_name="ul_add")
+    @rpc("usrloc.add_contact", old_name="ul_add", changes=True)
     async def add_contact(
         self, table: str, uid: str, contact: str, expires: int, q: float, *flags: int
     ) -> None:
@@ -478,7 +491,7 @@ class UsrLoc(Module):
         )
         await self._change(table, uid, lambda bindings: [(bindings.find(uid, uri), new)])
 
-    @rpc("usrloc.show_contacts", old_name="ul_show_contact")
+    @rpc("usrloc.show_contacts", old_name="ul_show_contact", old_lines=_old_contacts)
     def show_contacts(self, table: str, uid: str) -> list[dict[str, str | int | float]]:
         """The contacts of a user: URI, q (-1 unspecified), seconds left (-1 never ends)."""
         shown = [self._shown(contact) for contact in self._existing(table).contacts(uid)]
@@ -499,7 +512,7 @@ class UsrLoc(Module):
                 shown.append({"domain": name, "uid": contact.uid, **self._shown(contact)})
         return shown
 
-    @rpc("usrloc.flush", old_name="ul_flush")
+    @rpc("usrloc.flush", old_name="ul_flush", changes=True)
     async def flush(self) -> None:
         """Write what write-back mode has not written yet."""
         try:
