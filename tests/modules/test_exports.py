@@ -14,9 +14,6 @@ from sipyard.script import knowledge
 MISSING: dict[str, str] = {
     # Diameter
     "acc": "acc_diam_request diameter_flag diameter_missed_flag diameter_client_host diameter_client_port",
-    # the relay of media
-    "nathelper": "force_rtp_proxy unforce_rtp_proxy rtpproxy_sock rtpproxy_disable rtpproxy_disable_tout "
-    "rtpproxy_retr rtpproxy_tout",
     # another From on the way
     "uac": "uac_replace_from uac_restore_from from_store_param from_restore_mode",
 }

@@ -1,7 +1,7 @@
 """nathelper: recognise phones behind NAT, write the address that reaches them, and keep the way to them open.
 
-Messages are read as received; changes take effect when they are written. Media relays (rtpproxy) are not part
-of this module.
+Messages are read as received; changes take effect when they are written. Media are led through RTPProxy, or
+a relay that speaks its protocol; a relay that does not answer costs the message that waits for it its time.
 
 Pings go to the contacts that usrloc holds, from the socket by which they registered, spread evenly over
 `natping_interval`. Contacts whose host is a name, and those with a Path (RFC 3327), are not pinged.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_address
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, cast
 
 from sipyard._native.core import NameAddr, ParseError, Uri
 from sipyard.arguments import ArgumentError, Dynamic, Generation, Loading
@@ -20,9 +20,12 @@ from sipyard.attributes import Name
 from sipyard.context import source_uri
 from sipyard.edited import edited
 from sipyard.errors import ConfigError
-from sipyard.module import Module, Parameter, function, select
+from sipyard.media.rtpproxy import Patience, Relay, RelayAddress, RelayError, RelaySet
+from sipyard.module import Module, Parameter, function, parameter, select
 from sipyard.modules.nathelper.pings import Pings, Registrations, Rounds
+from sipyard.modules.nathelper.relaying import NotRelayed, Wishes, end_media, relay_media
 from sipyard.selects import Reader, SelectPath
+from sipyard.sip.field_text import for_log
 
 if TYPE_CHECKING:
     from sipyard._native.core import Message
@@ -34,6 +37,8 @@ _PRIVATE: Final = [IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0.0/12",
 _BRACKET: Final = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^"<])*<', re.DOTALL)
 _PORT: Final = re.compile(rb":[0-9]+")
 _MEDIA_ADDRESS: Final = re.compile(rb"^c=IN (IP[46]) ([^\s/]+)", re.MULTILINE)
+
+_RTPPROXY: Final = "unix:/var/run/rtpproxy.sock"
 
 CONTACT, SOURCE, VIA, SDP, PORT = 1, 2, 4, 8, 16
 ACTIVE, ADDRESS, MARKER, PASSIVE = 1, 2, 4, 8
@@ -52,6 +57,23 @@ class Method:
         if re.fullmatch(r"[A-Z0-9.!%*_+`'~-]*", text) is None or text in ("INVITE", "ACK", "CANCEL"):
             raise ArgumentError(f'"{text}" is not a method to ping with', "write OPTIONS")
         return cls(text)
+
+
+class _FlagsKind:
+    says = "flags of force_rtp_proxy, such as r"
+
+    def convert(self, value: str | int, loading: Loading) -> Wishes:
+        try:
+            return Wishes.parse(str(value))
+        except ValueError as error:
+            raise ArgumentError(str(error)) from error
+
+    def convert_strict(self, value: object, loading: Loading) -> Wishes:
+        return value if isinstance(value, Wishes) else self.convert(str(value), loading)
+
+
+Flags = Annotated[Wishes, _FlagsKind()]
+NO_FLAGS: Final = Wishes()
 
 
 class NatHelper(Module):
@@ -74,11 +96,31 @@ class NatHelper(Module):
     ping_nated_only = Parameter(bool, False, "Ping only contacts that registered from behind NAT.")
     force_socket = Parameter(str, "", "Send pings from this listener: ``[proto:]host[:port]``.")
 
+    rtpproxy_disable = Parameter(bool, False, "Use no media relay: force_rtp_proxy returns -1.")
+    rtpproxy_disable_tout = Parameter(int, 60, "Seconds without a relay that did not answer.")
+    rtpproxy_retr = Parameter(int, 5, "How often a command is sent again over UDP.")
+    rtpproxy_tout = Parameter(int, 1, "Seconds of each try.")
+
     def __init__(self) -> None:
         super().__init__()
         self._rounds: Rounds | None = None
+        self._addresses: list[RelayAddress] = []
+        self._relays: RelaySet | None = None
+
+    @parameter(str)
+    def rtpproxy_sock(self, value: str) -> None:
+        """Media relays, by blanks: ``unix:/path``, ``udp:host:port``, ``udp6:[host]:port``, with ``=2``
+        behind for two shares of the calls. May be given several times; unix:/var/run/rtpproxy.sock if
+        never."""
+        try:
+            self._addresses += [RelayAddress.parse(each) for each in value.split()]
+        except ValueError as error:
+            raise ArgumentError(str(error)) from error
 
     async def start(self, engine: Engine) -> None:
+        """Ping contacts from now on, if that is wanted."""
+        if not self.rtpproxy_disable:
+            self._relays = self._relay_set(engine)
         pings = self._pings(engine)
         if self.natping_interval <= 0:
             return
@@ -88,6 +130,14 @@ class NatHelper(Module):
         interval = float(self.natping_interval)
         self._rounds = Rounds(pings, usrloc, interval, behind_nat=self.ping_nated_only)
         self._rounds.start()
+
+    def _relay_set(self, engine: Engine) -> RelaySet:
+        core = engine.core
+        patience = Patience(
+            max(self.rtpproxy_retr, 0) + 1, max(self.rtpproxy_tout, 1), max(self.rtpproxy_disable_tout, 0)
+        )
+        addresses = self._addresses or [RelayAddress.parse(_RTPPROXY)]
+        return RelaySet([Relay(each, patience) for each in addresses], patience, lambda: core.now)
 
     def _pings(self, engine: Engine) -> Pings:
         listener = engine.listener_named(self.force_socket) if self.force_socket else None
@@ -177,6 +227,38 @@ class NatHelper(Module):
             text = lead + "".join(f"a={each}\r\n" for each in added)
             edits.insert(message, message.body_start + len(message.body), text.encode())
         return 1
+
+    @function("RO")
+    async def force_rtp_proxy(
+        self, msg: Context, flags: Flags = NO_FLAGS, ip: Dynamic[str] | None = None
+    ) -> int:
+        """Lead the media through a relay: an INVITE begins a session there, a reply finds it. Flags: a both
+        sides send from other ports than they say, i and e the relay's inner and outer side (first where the
+        message came from), l find a session also for an INVITE, f also when another relay is in use, r
+        believe the session description and not the source address, nN take relay N. `ip` is written in place
+        of the relay's address. 1, or -1: no session description that can be changed, or no relay."""
+        if self._relays is None or not _has_sdp(msg.message):
+            return -1
+        await msg.engine.in_task()
+        try:
+            await relay_media(msg, self._relays, flags, ip or "")
+        except (NotRelayed, RelayError) as error:
+            msg.engine.log_incident(f"force_rtp_proxy: {for_log(str(error))}")
+            return -1
+        return 1
+
+    @function("RFO")
+    async def unforce_rtp_proxy(self, msg: Context, flags: Flags = NO_FLAGS) -> int:
+        """Tell the relay that the call is over (`nN`: relay N). 1, or -1: it knows none, or does not
+        answer."""
+        if self._relays is None:
+            return -1
+        await msg.engine.in_task()
+        try:
+            return 1 if await end_media(msg, self._relays, flags.node) else -1
+        except (NotRelayed, RelayError) as error:
+            msg.engine.log_incident(f"unforce_rtp_proxy: {for_log(str(error))}")
+            return -1
 
     @select("nathelper")
     def rewritten(self, path: SelectPath) -> Reader:

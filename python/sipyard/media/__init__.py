@@ -1,0 +1,1 @@
+"""Media of calls: session descriptions, and relays that others run."""
