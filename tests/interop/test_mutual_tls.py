@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from certificates import Authority
 from interop.processes import Exchange, Router, free_ports, status
 from interop.sipp import Sipp
-from interop.test_tls import Authority
 
 Start = Callable[..., Router]
 DEMANDS = """

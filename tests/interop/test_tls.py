@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import socket
 import ssl
 import time
@@ -12,11 +10,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from certificates import Authority
 from interop.baresip import Baresip
 from interop.processes import Router, free_port, status
 from sipyard.cli import main
@@ -24,69 +19,6 @@ from sipyard.management.json_rpc import Client
 from sipyard.management.registry import RpcFault
 
 SCRIPT = "tls"
-DAY = datetime.timedelta(days=1)
-
-
-class Authority:
-    """A certificate authority of a test."""
-
-    def __init__(self, folder: Path, name: str = "Test CA") -> None:
-        self.folder, self.name = folder, x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = self._sign(self.name, self.key, [], is_authority=True)
-        self.file = folder / f"{name.replace(' ', '-')}.pem"
-        self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
-
-    def issue(self, file: str, name: str, *names: str, days: int = 30) -> Path:
-        """A certificate with its key in one file."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Test & Co"),
-                x509.NameAttribute(NameOID.COMMON_NAME, name),
-            ]
-        )
-        certificate = self._sign(subject, key, list(names), days=days)
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        place = self.folder / file
-        place.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
-        return place
-
-    def _sign(
-        self,
-        subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
-        names: list[str],
-        days: int = 30,
-        is_authority: bool = False,
-    ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 60 * DAY)
-            .not_valid_after(now + days * DAY)
-            .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
-        )
-        if names:
-            made = made.add_extension(
-                x509.SubjectAlternativeName([_name(one) for one in names]), critical=False
-            )
-        return made.sign(self.key, hashes.SHA256())
-
-
-def _name(text: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(text))
-    except ValueError:
-        return x509.DNSName(text)
-
-
 OPTIONS = (
     "OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1:5061;branch=z9hG4bKt{n};rport\r\n"
     "From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: t\r\nCSeq: {n} OPTIONS\r\n"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from certificates import Authority
 from interop.processes import Exchange, Router, free_port, status
 from interop.sipp import Sipp
-from interop.test_tls import Authority
 from interop.websocket import BINARY, CLOSE, PING, PONG, TEXT, WebSocketClient
 
 ORIGIN = "https://phone.example.com"

@@ -22,7 +22,7 @@ FOREIGN = {
     "wire": {"bytes", "memchr"},
     "transaction": {"bytes", "hashbrown"},
     "transport": {"bytes", "libc", "socket2"},
-    "endpoint": {"bytes", "hashbrown", "parking_lot", "libc", "rustls", "tungstenite"},
+    "endpoint": {"bytes", "hashbrown", "parking_lot", "libc", "rustls", "rustls-webpki", "tungstenite"},
     "native": {"bytes", "mimalloc", "parking_lot", "pyo3"},
 }
 

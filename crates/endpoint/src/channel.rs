@@ -42,6 +42,7 @@ pub(crate) struct Channel {
     pub(crate) progress: Progress,
     /// Whether the socket is watched for room to write.
     pub(crate) is_blocked: bool,
+    complaint: Option<String>,
 }
 
 impl Channel {
@@ -52,12 +53,12 @@ impl Channel {
             (None, Some(_)) => Progress::Upgrading,
             (None, None) => Progress::Open,
         };
-        Channel { stream, tls: tls.map(Box::new), web: web.map(Box::new), progress, is_blocked: false }
+        Channel { stream, tls: tls.map(Box::new), web: web.map(Box::new), progress, is_blocked: false, complaint: None }
     }
 
     /// A socket that is being connected.
     pub(crate) fn connecting(stream: TcpStream, tls: Option<Secured>) -> Channel {
-        Channel { stream, tls: tls.map(Box::new), web: None, progress: Progress::Connecting, is_blocked: true }
+        Channel { stream, tls: tls.map(Box::new), web: None, progress: Progress::Connecting, is_blocked: true, complaint: None }
     }
 
     pub(crate) fn fd(&self) -> RawFd {
@@ -72,6 +73,11 @@ impl Channel {
     /// Our end of it.
     pub(crate) fn local(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
+    }
+
+    /// The peer's end.
+    pub(crate) fn remote(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
     }
 
     /// The network has answered a connection that was asked for: the error, if it is one.
@@ -91,6 +97,11 @@ impl Channel {
             self.progress = if self.web.is_some() { Progress::Upgrading } else { Progress::Open };
             tls.facts()
         })
+    }
+
+    /// What was wrong with the TLS handshake, said once.
+    pub(crate) fn take_complaint(&mut self) -> Option<String> {
+        self.complaint.take()
     }
 
     /// Read what there is, as far as it fits.
@@ -120,13 +131,20 @@ impl Channel {
                 Err(_) => return Arrived::End(CloseReason::Peer),
             }
             match tls.connection.read_tls(&mut self.stream) {
-                Ok(0) if tls.connection.is_handshaking() => return Arrived::End(CloseReason::Tls),
+                Ok(0) if tls.connection.is_handshaking() => {
+                    self.complaint = Some("the peer hung up".to_owned());
+                    return Arrived::End(CloseReason::Tls);
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Arrived::Nothing,
                 Err(_) => return Arrived::End(CloseReason::Broken),
             }
-            let is_good = tls.connection.process_new_packets().is_ok();
+            let processed = tls.connection.process_new_packets();
+            let is_good = processed.is_ok();
+            if let (true, Err(error)) = (tls.connection.is_handshaking(), processed) {
+                self.complaint = Some(error.to_string());
+            }
             // The handshake's answers, or the alert that says what is wrong; what does not fit waits for room.
             let is_sent = self.flush_tls().is_ok();
             if !is_good || !is_sent {

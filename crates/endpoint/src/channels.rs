@@ -258,7 +258,12 @@ impl Net {
                     }
                 }
                 Arrived::Nothing => return self.watch_for_answers(channel, number),
-                Arrived::End(reason) => return self.ended(number, reason),
+                Arrived::End(reason) => {
+                    if let (Some(why), Ok(remote)) = (channel.take_complaint(), channel.remote()) {
+                        self.handle.with(|core| core.notice(format!("TLS handshake with {remote} failed: {why}")));
+                    }
+                    return self.ended(number, reason);
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Connections and the rest of the core: what comes over them, what goes into them, what scripts may ask about them.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -187,11 +188,11 @@ impl Core {
     }
 
     /// Something that who runs the server should read, said at most once a second.
-    pub fn notice(&mut self, text: &'static str) {
+    pub fn notice(&mut self, text: impl Into<Cow<'static, str>>) {
         const PAUSE: Micros = 1_000_000;
         if self.noticed.is_none_or(|at| self.now >= at + PAUSE) {
             self.noticed = Some(self.now);
-            self.events.push_back(Queued { event: Event::Notice(text), held: false });
+            self.events.push_back(Queued { event: Event::Notice(text.into()), held: false });
         }
     }
 

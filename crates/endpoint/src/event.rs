@@ -1,5 +1,7 @@
 //! What a script is asked to decide or asked to hear of.
 
+use std::borrow::Cow;
+
 use sipyard_transaction::{ClientId, ReplyToken, TxId};
 
 use crate::incoming::Incoming;
@@ -64,7 +66,7 @@ pub enum Event {
         reply: Incoming,
     },
     /// Something is wrong around the core; for the log.
-    Notice(&'static str),
+    Notice(Cow<'static, str>),
     /// A connection that somebody asked about has ended.
     Closed(Closed),
     /// A request of our own got no final reply.

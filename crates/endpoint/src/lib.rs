@@ -33,6 +33,7 @@ mod names;
 mod offline;
 mod online;
 mod own_requests;
+mod peers;
 mod pipeline;
 mod rate;
 mod resolve;

@@ -4,18 +4,19 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{ring, verify_tls12_signature, verify_tls13_signature, CryptoProvider};
+use rustls::crypto::{ring, CryptoProvider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, ClientConnection, Connection, DigitallySignedStruct, RootCertStore, ServerConfig, ServerConnection,
-    SignatureScheme, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion,
 };
+
+use crate::peers::{Anybody, Named};
 
 /// One section of a configuration: how we appear and what we demand on one address, or on all others.
 #[derive(Clone, Debug, Default)]
@@ -300,11 +301,12 @@ fn client(domain: &TlsDomain) -> Result<ClientConfig, String> {
         .with_protocol_versions(versions(domain.oldest))
         .map_err(|error| error.to_string())?;
     let verifier: Arc<dyn ServerCertVerifier> = if domain.verify {
-        WebPkiServerVerifier::builder_with_provider(roots(domain)?, provider)
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots(domain)?, provider)
             .with_crls(revocations(domain)?)
             .allow_unknown_revocation_status()
             .build()
-            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())?;
+        Arc::new(Named(verifier))
     } else {
         Arc::new(Anybody(provider))
     };
@@ -317,43 +319,4 @@ fn client(domain: &TlsDomain) -> Result<ClientConfig, String> {
     };
     config.resumption = Resumption::in_memory_sessions(1024);
     Ok(config)
-}
-
-/// A configuration may say that the peer's certificate is not checked; its signature still is.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -71,7 +71,7 @@ impl Core {
         let none = py.None();
         match event {
             Event::Closed(closed) => (kind::CLOSED, none, closed.reason.text(), 0, closed.connection).into_pyobject(py),
-            Event::Notice(text) => (kind::NOTICE, none, text, 0, 0).into_pyobject(py),
+            Event::Notice(text) => (kind::NOTICE, none, text.into_owned(), 0, 0).into_pyobject(py),
             Event::Request(incoming) => (kind::REQUEST, message(incoming), none, 0, 0).into_pyobject(py),
             Event::Http(incoming) => (kind::HTTP, message(incoming), none, 0, 0).into_pyobject(py),
             Event::StrayReply(incoming) => (kind::STRAY_REPLY, message(incoming), none, 0, 0).into_pyobject(py),

@@ -98,6 +98,8 @@ def _builder(
 
 
 def _name(text: str) -> x509.GeneralName:
+    if text.startswith("sip:"):  # a SIP domain (RFC 5922 §7.1)
+        return x509.UniformResourceIdentifier(text)
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
