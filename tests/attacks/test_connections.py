@@ -104,6 +104,49 @@ def test_n1_messages_that_never_end_are_cut(router: Router, say: bytes) -> None:
         assert all(is_hung_up_on(one) for one in held)
 
 
+CROWD = 10_000
+
+
+@pytest.mark.timeout(180)
+def test_ten_thousand_connections_that_are_silent(tmp_path: Path) -> None:
+    """Each has been served once and says nothing more: the next client is served as soon as before."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert hard >= CROWD + 500, f"this system allows {hard} descriptors: raise its limit (ulimit -Hn)"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    router = sipyard(Path(__file__).with_name("many.cfg"), tmp_path)
+    try:
+        before = memory_of(router)
+        with contextlib.ExitStack() as stack:
+            held = [stack.enter_context(socket.socket()) for _ in range(CROWD)]
+            for number, one in enumerate(held):
+                ip = f"127.1.{number // 200}.{1 + number % 200}"
+                one.settimeout(10)
+                one.bind((ip, 0))
+                one.connect(("127.0.0.1", router.port))
+                one.sendall(REQUEST.format(ip=ip, n=number, length=0).encode())
+                assert status(one.recv(65536)) == 200
+            assert (memory_of(router) - before) / CROWD < 8_000
+            assert served(router.port)[0] == HONEST
+            assert router.ping() < 0.1
+            used = router.cpu()
+            time.sleep(2)
+            assert router.cpu() - used < 0.2  # silence costs nothing
+            last = held[-1]
+            last.sendall(REQUEST.format(ip="127.0.0.1", n=CROWD, length=0).encode())
+            assert status(last.recv(65536)) == 200
+        time.sleep(1)  # all have hung up
+        assert len(list(Path(f"/proc/{router.process.pid}/fd").iterdir())) < 100
+        assert (memory_of(router) - before) / CROWD < 8_000
+    finally:
+        router.stop()
+
+
+def memory_of(router: Router) -> int:
+    """Bytes that are the process's own."""
+    text = Path(f"/proc/{router.process.pid}/smaps_rollup").read_text()
+    return 1024 * sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
+
+
 def test_n2_out_of_descriptors(router: Router) -> None:
     """Kamailio: a busy loop that writes 2.9 million lines, and no new connection."""
     pid = router.process.pid
