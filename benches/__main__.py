@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from benches import report
+from benches.connections import Costs, measure_connections
 from benches.generators import build_generator
 from benches.processes import AwakeCores
 from benches.series import (
@@ -40,6 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--window", type=float, default=5.0, help="seconds of one measurement")
     parser.add_argument("--no-highest", action="store_true", help="leave out the search for the highest rate")
     parser.add_argument("--no-growth", action="store_true", help="leave out the growth to a million bindings")
+    parser.add_argument("--no-connections", action="store_true", help="leave out what connections cost")
     parser.add_argument("--no-start", action="store_true", help="leave out the start with a million rows")
     parser.add_argument(
         "--quick", action="store_true", help="leave out the half minute of load before the first round"
@@ -62,7 +64,7 @@ def measure(plan: Plan, workloads: list[Workload], *, highest: bool) -> dict[str
         print(f"{workload.title}, {workload.rate}/s", flush=True)
         figures = found[workload.name] = {name: Figures() for name in plan.names}
         measure_rounds(plan, workload, figures)
-        if highest:
+        if highest and workload.load:
             measure_highest(plan, workload, figures)
     return found
 
@@ -77,6 +79,7 @@ def main() -> int:
     chosen = [w for w in WORKLOADS if not options.only or w.name in options.only]
     started = time.monotonic()
     growth: dict[str, list[Growth]] = {}
+    costs: dict[str, Costs] = {}
     starts: dict[str, Start] = {}
     with tempfile.TemporaryDirectory(prefix="sipyard-bench-") as folder, AwakeCores() as cores:
         plan = Plan(build_generator(), Path(folder), options.servers, cores, options.rounds, options.window)
@@ -86,13 +89,17 @@ def main() -> int:
         if not options.no_growth:
             print("growth", flush=True)
             growth = measure_growth(plan, SIZES)
+        if not options.no_connections:
+            print("connections", flush=True)
+            costs = measure_connections(plan)
         if not options.no_start:
             print("start", flush=True)
             starts = measure_startup(plan, STORED)
     rows = report.table(chosen, found)
     grown = report.growth_table(growth) if growth else []
+    connected = report.connection_table(costs) if costs else []
     started_with = report.start_table(starts) if starts else []
-    print("", *rows, "", *grown, "", *started_with, sep="\n")
+    print("", *rows, "", *grown, "", *connected, "", *started_with, sep="\n")
     if options.write:
         versions = {name: version(name) for name in options.servers}
         method = report.METHOD.format(
@@ -107,6 +114,8 @@ def main() -> int:
             *rows,
             "",
             *grown,
+            "",
+            *connected,
             "",
             *started_with,
             "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -76,16 +77,43 @@ def register_users(program: Path, server: Server, ports: list[int], users: int =
         raise LoadFailed(f"{outcome.failed} of {outcome.started} registrations failed at {server.name}")
 
 
+def bind_users(server: Server, port: int, transport: str) -> None:
+    """Bind each user to a contact of another transport than UDP."""
+    with socket.socket(type=socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        one.settimeout(2)
+        own = one.getsockname()[1]
+        for user in range(USERS):
+            contact = f"Contact: <sip:u{user}@127.0.0.1:{port};transport={transport}>"
+            request = server.request("REGISTER", f"u{user}", own).decode()
+            kept = [line for line in request.split("\r\n") if not line.startswith("Contact:")]
+            one.sendto(
+                "\r\n".join([*kept[:-2], contact, "Expires: 7200", "", ""]).encode(),
+                ("127.0.0.1", server.port),
+            )
+            if not one.recv(4096).startswith(b"SIP/2.0 200"):
+                raise LoadFailed(f"u{user} cannot register at {server.name}")
+
+
 class Sipp:
     """One sipp process running a scenario, without its screen."""
 
-    def __init__(self, scenario: str, server: Server, folder: Path, port: int, extra: list[str]) -> None:
+    def __init__(
+        self,
+        scenario: str,
+        server: Server,
+        folder: Path,
+        port: int,
+        extra: list[str],
+        transport: str = "udp",
+    ) -> None:
         self.statistics = folder / f"{scenario}-{port}-{time.monotonic_ns()}.csv"
         command = [
             shutil.which("sipp") or "sipp",
             f"127.0.0.1:{server.port}",
             *("-sf", str(HERE / "scenarios" / f"{scenario}.xml")),
             *("-i", "127.0.0.1", "-p", str(port), "-buff_size", "4194304"),
+            *("-t", "t1" if transport == "tcp" else "u1"),
             *("-nostdin", "-f", "10", "-trace_stat", "-stf", str(self.statistics), "-fd", "1"),
             *extra,
         ]
@@ -161,14 +189,16 @@ class SippLoad:
         self.workload, self.server, self.folder, self._cores = workload, server, folder, cores
         self.users = write_users(workload, folder, ports[0])
         self.callees = [
-            Sipp(name, server, folder, port, []) for name, port in zip(workload.callees, ports, strict=False)
+            Sipp(name, server, folder, port, [], workload.transport)
+            for name, port in zip(workload.callees, ports, strict=False)
         ]
 
     def measure(self, rate: int, warm_up: float, window: float) -> Sample:
         """Run at `rate` and count the CPU of `window` seconds after `warm_up` seconds."""
         total = int(rate * (warm_up + window + 0.5))
         extra = ["-inf", str(self.users), "-r", str(rate), "-m", str(total), "-l", str(rate * 4)]
-        caller = Sipp(self.workload.caller, self.server, self.folder, free_port(), extra)
+        workload = self.workload
+        caller = Sipp(workload.caller, self.server, self.folder, free_port(), extra, workload.transport)
         try:
             time.sleep(warm_up)
             before = self._spent(caller)

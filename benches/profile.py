@@ -37,7 +37,7 @@ def record(workload: Workload, name: str, seconds: float) -> list[list[tuple[str
     """The stacks of all samples: (symbol, object) from the innermost frame outwards."""
     program = build_generator()
     with tempfile.TemporaryDirectory(prefix="sipyard-profile-") as folder, AwakeCores() as cores:
-        server = Server(name, workload.config, Path(folder))
+        server = Server(name, workload.config, Path(folder), transports=workload.transports)
         ports = [free_port() for _ in range(workload.contacts)]
         register_users(program, server, ports)
         load = SippLoad(workload, server, Path(folder), ports, cores)

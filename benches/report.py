@@ -7,6 +7,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benches.connections import Costs
 from benches.series import Figures, Growth
 from benches.startup import Start
 from benches.workloads import Workload
@@ -38,6 +39,8 @@ release build on its defaults. Both run the scripts of the same name in `benches
   retransmitted in {search:.0f} s (doubling, then halving the interval to 4 %), with `benches/load` as
   caller and callee on the same cores, because sipp would be the limit.
 - **memory** is PSS after the last round, with the transactions of the last seconds still in it.
+- **connections**: 5,000 of them over TCP, each from an address that has few, answered once and then silent;
+  and what `openssl s_time -new` makes of TLS 1.3 handshakes (P-256) on the same cores.
 - **growth** uses `benches/load` at 1000/s, over all users in turn.
 - **found after** is the time from starting the server until it redirects a call to the last of the users
   whose bindings are in its SQLite file, with `db_mode` 1.
@@ -95,6 +98,18 @@ def growth_table(found: dict[str, list[Growth]]) -> list[str]:
             rows.append(
                 f"| {one.bindings:,} | {name} | {one.call_us:.1f} | {one.register_us:.1f} | {memory} |"
             )
+    return rows
+
+
+def connection_table(costs: dict[str, Costs]) -> list[str]:
+    """One row a server."""
+    rows = [
+        "| connections | memory of one over TCP, bytes | new TLS handshake, CPU µs | of them a second |",
+        "|---|---|---|---|",
+    ]
+    for name, one in costs.items():
+        memory, micros = f"{one.connection_bytes:.0f}", f"{one.handshake_us:.0f}"
+        rows.append(f"| {name} | {memory} | {micros} | {one.handshakes_a_second:.0f} |")
     return rows
 
 

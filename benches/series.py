@@ -15,6 +15,7 @@ from benches.generators import (
     Outcome,
     Sample,
     SippLoad,
+    bind_users,
     generate,
     register_users,
 )
@@ -91,7 +92,8 @@ def servers(plan: Plan, workload: Workload) -> Iterator[list[Server]]:
     with ExitStack() as stack:
         started = []
         for name in plan.names:
-            server = Server(name, workload.config_of(name), plan.folder)
+            config = workload.config_of(name)
+            server = Server(name, config, plan.folder, transports=workload.transports)
             stack.callback(server.stop)
             started.append(server)
         yield started
@@ -103,7 +105,10 @@ def measure_rounds(plan: Plan, workload: Workload, figures: dict[str, Figures]) 
         loads = {}
         for server in running:
             ports = [free_port() for _ in range(workload.contacts)]
-            register_users(plan.program, server, ports)
+            if workload.transport == "udp":
+                register_users(plan.program, server, ports)
+            else:
+                bind_users(server, ports[0], workload.transport)
             loads[server.name] = load = SippLoad(workload, server, plan.folder, ports, plan.cores)
             stack.callback(load.stop)
             load.measure(workload.rate, plan.settled, 0.5)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benches.processes import cpu_seconds, pss_bytes, tree
@@ -45,17 +46,30 @@ def version(name: str) -> str:
 
 class Server:
     """A running server: `name` is kamailio or sipyard, `config` the name of one of its scripts here; `store`
-    the database file that it works on instead of one of its own; `patience` seconds until it must answer."""
+    the database file that it works on instead of one of its own; `patience` seconds until it must answer;
+    `files` are put beside its script."""
 
     def __init__(
-        self, name: str, config: str, folder: Path, *, store: Path | None = None, patience: float = 20.0
+        self,
+        name: str,
+        config: str,
+        folder: Path,
+        *,
+        store: Path | None = None,
+        patience: float = 20.0,
+        transports: Sequence[str] = ("udp",),
+        files: Sequence[Path] = (),
     ) -> None:
-        self.name, self.port = name, free_port()
+        self.name, self.port, self.tls_port = name, free_port(), free_port()
         self.folder = folder / f"{name}-{config}-{self.port}"
         self.folder.mkdir(parents=True)
         script = self.folder / f"{config}.cfg"
         text = (HERE / name / f"{config}.cfg").read_text()
-        script.write_text(LISTEN.sub(f"listen=udp:127.0.0.1:{self.port}", text))
+        ports = {each: self.tls_port if each == "tls" else self.port for each in transports}
+        listens = "\n".join(f"listen={each}:127.0.0.1:{port}" for each, port in ports.items())
+        script.write_text(LISTEN.sub(listens, text))
+        for file in files:
+            shutil.copy(file, self.folder)
         if store is not None:
             store.rename(self.folder / FILE)
         elif FILE in text:
@@ -85,7 +99,7 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             probe.settimeout(0.1)
             while time.monotonic() < end and self.process.poll() is None:
-                probe.sendto(self._request(method, user, probe.getsockname()[1]), ("127.0.0.1", self.port))
+                probe.sendto(self.request(method, user, probe.getsockname()[1]), ("127.0.0.1", self.port))
                 try:
                     if probe.recv(4096).startswith(answer):
                         return
@@ -94,7 +108,8 @@ class Server:
         self.stop()
         raise RuntimeError(f"{self.name} does not answer; its log: {self.log.read_text()[-2000:]}")
 
-    def _request(self, method: str, user: str, port: int) -> bytes:
+    def request(self, method: str, user: str, port: int) -> bytes:
+        """A request of somebody on a port of loopback."""
         own = f"127.0.0.1:{port}"
         text = (
             f"{method} sip:{user}@127.0.0.1:{self.port} SIP/2.0\r\n"

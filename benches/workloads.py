@@ -12,7 +12,8 @@ class Workload:
     `config` names the servers' scripts (`peer_config` Kamailio's where that is another); `caller` and
     `callees` are sipp scenarios; `load` is the word for the generator that finds the highest rate; `contacts`
     how many contacts each user has; `rate` operations a second; `target` the highest ratio to Kamailio's CPU
-    that the project allows itself; `has_probe`: the wait for the first answer is measured.
+    that the project allows itself; `has_probe`: the wait for the first answer is measured; `transport` is
+    sipp's.
     """
 
     name: str
@@ -27,6 +28,12 @@ class Workload:
     invites: bool = True
     peer_config: str = ""
     has_probe: bool = True
+    transport: str = "udp"
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        """What the servers listen on."""
+        return ("udp",) if self.transport == "udp" else ("udp", self.transport)
 
     def config_of(self, server: str) -> str:
         """The script that a server runs for it."""
@@ -50,6 +57,18 @@ WORKLOADS = (
         250,
         0.60,
         contacts=3,
+    ),
+    Workload(
+        "call-tcp",
+        "stateful call over TCP",
+        "call_tcp",
+        "uac_call",
+        ("uas_answer",),
+        "",
+        1000,
+        0.60,
+        has_probe=False,
+        transport="tcp",
     ),
     Workload(
         "register-auth",

@@ -58,7 +58,14 @@ impl Channel {
 
     /// A socket that is being connected.
     pub(crate) fn connecting(stream: TcpStream, tls: Option<Secured>) -> Channel {
-        Channel { stream, tls: tls.map(Box::new), web: None, progress: Progress::Connecting, is_blocked: true, complaint: None }
+        Channel {
+            stream,
+            tls: tls.map(Box::new),
+            web: None,
+            progress: Progress::Connecting,
+            is_blocked: true,
+            complaint: None,
+        }
     }
 
     pub(crate) fn fd(&self) -> RawFd {
