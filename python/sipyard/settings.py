@@ -139,6 +139,7 @@ class Settings:
     disable_tcp: bool = False
     enable_tls: bool = False
     udp_mtu: int = 0  # not in SER
+    stun_allow_stun: bool = True
     tls_port_no: int = 5061
     tcp_accept_aliases: bool = False
     tcp_send_timeout: int = 10
@@ -206,6 +207,7 @@ class Settings:
             "blacklist": self.use_dst_blacklist and self.dst_blacklist_expire > 0,
             "blacklist_expire": max(self.dst_blacklist_expire, 1),
             "blacklist_memory": self.dst_blacklist_mem * 1024,
+            "stun": self.stun_allow_stun,
             "udp_mtu": max(self.udp_mtu, 0),
             "tcp_accept_aliases": self.tcp_accept_aliases,
             "tcp_send_timeout": max(self.tcp_send_timeout, 1),

@@ -110,3 +110,65 @@ def test_large_requests_go_by_tcp_and_by_udp_if_nobody_listens(
                 assert b"\r\nVia: SIP/2.0/TCP 127.0.0.1" in accepted.recv(65536)
             else:
                 assert b"\r\nVia: SIP/2.0/UDP 127.0.0.1" in (callee.receive(5) or b"")
+
+
+class Line:
+    """A phone's connection by hand."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+
+    def ask(self, method: str, uri: str, *lines: str, cseq: int) -> bytes:
+        """The answer to a request."""
+        head = [
+            f"{method} {uri} SIP/2.0",
+            f"Via: SIP/2.0/TCP 192.0.2.200:5060;branch=z9hG4bKline{cseq};rport",
+            "From: <sip:bob@127.0.0.1>;tag=1",
+            "To: <sip:bob@127.0.0.1>",
+            f"Call-ID: line{cseq}",
+            f"CSeq: {cseq} {method}",
+            "Max-Forwards: 70",
+            *lines,
+            "Content-Length: 0",
+        ]
+        self.socket.sendall(("\r\n".join(head) + "\r\n\r\n").encode())
+        return self.socket.recv(65536)
+
+    def answer(self) -> bytes:
+        """Answer the next request with 200; the request."""
+        request = self.socket.recv(65536)
+        names = (b"Via", b"From", b"To", b"Call-ID", b"CSeq")
+        kept = [line for line in request.split(b"\r\n") if line.split(b":")[0] in names]
+        self.socket.sendall(b"\r\n".join([b"SIP/2.0 200 OK", *kept, b"Content-Length: 0", b"", b""]))
+        return request
+
+
+def test_a_phone_with_two_flows(router: Router) -> None:
+    """RFC 5626: calls take the flow that was bound last, and the other one when that is cut."""
+    instance = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-000A95A0E128>"'
+    lines = [Line(router.port), Line(router.port)]
+    for number, line in enumerate(lines, 1):
+        contact = f"Contact: <sip:line1@192.0.2.200;transport=tcp>;reg-id={number};{instance}"
+        answer = line.ask(
+            "REGISTER",
+            "sip:127.0.0.1",
+            contact,
+            f"Expires: {600 + number}",
+            "Supported: outbound",
+            cseq=number,
+        )
+        assert status(answer) == 200
+        assert b"\r\nRequire: outbound\r\n" in answer
+    uri = f"sip:bob@127.0.0.1:{router.port}"
+    with Exchange(router.port) as caller:
+        for line in reversed(lines):
+            caller.send(caller.request("MESSAGE", uri, name=f"call{line.socket.fileno()}"))
+            assert line.answer().startswith(b"MESSAGE sip:line1@192.0.2.200;transport=tcp SIP/2.0")
+            assert status(caller.receive(3)) == 200
+            line.socket.close()
+            assert router.ping() < 1
+        for _ in range(20):
+            answer = caller.ask("MESSAGE", uri, seconds=1)
+            if status(answer) == 404:
+                return
+    raise AssertionError("the bindings are still there")

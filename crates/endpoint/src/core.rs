@@ -117,6 +117,7 @@ impl Core {
         let Some(setting) = apply(self.layer.config_mut(), setting) else { return };
         match setting {
             Setting::UserAgent(value) => self.policy.user_agent = value,
+            Setting::Stun(value) => self.policy.stun = value,
             Setting::OnReply(value) => self.policy.onreply = value,
             Setting::AnswerMalformed(value) => self.policy.answer_malformed = value,
             Setting::MalformedRateSource(value) => self.rate.per_source = value,

@@ -32,7 +32,9 @@ counters! {
     keepalives = "received.keepalives";
     /// Datagrams too short for any message.
     short = "dropped.short";
-    /// STUN (RFC 8489) on our port.
+    /// STUN binding requests (RFC 8489) that were answered.
+    stun_answered = "sent.stun";
+    /// Other STUN on our port.
     stun = "dropped.stun";
     /// RTP or RTCP on our port.
     rtp = "dropped.rtp";

@@ -41,6 +41,7 @@ mod route;
 mod settings;
 mod sockets;
 mod streams;
+mod stun;
 mod tls;
 mod tokens;
 mod values;

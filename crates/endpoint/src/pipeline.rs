@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use sipyard_transaction::{
-    is_of_a_transaction, Disposition, Flow, Micros, Reply, Request, ResponseDisposition, StrayReply,
+    is_of_a_transaction, is_sane, Disposition, Flow, Micros, Reply, Request, ResponseDisposition, StrayReply,
 };
 use sipyard_wire::{Edits, ErrorKind, HeaderName, Limits, Malformed, Message, Method, ParseError};
 
@@ -12,6 +12,7 @@ use crate::classify::{classify, Kind};
 use crate::core::{Core, Queued};
 use crate::event::Event;
 use crate::incoming::Received;
+use crate::stun;
 
 /// While more events than this wait, retransmissions of requests among them are absorbed.
 const CROWDED: usize = 32;
@@ -29,10 +30,21 @@ impl Core {
             }
             Kind::KeepAlive => self.counters.keepalives += 1,
             Kind::Short => self.counters.short += 1,
-            Kind::Stun => self.counters.stun += 1,
+            Kind::Stun => self.answer_stun(data, flow),
             Kind::Rtp => self.counters.rtp += 1,
         }
         self.take_events();
+    }
+
+    fn answer_stun(&mut self, request: &[u8], flow: Flow) {
+        let answer = if self.policy.stun { stun::answer(request, flow.remote) } else { None };
+        match answer.filter(|_| is_sane(flow.remote)) {
+            Some(answer) => {
+                self.counters.stun_answered += 1;
+                self.layer.send_raw(&flow.target(), answer.into());
+            }
+            None => self.counters.stun += 1,
+        }
     }
 
     /// Take what may be a message; whether it is one.

@@ -65,6 +65,8 @@ pub enum Setting {
     Aliases(Vec<Alias>),
     /// Raise stray replies as events.
     OnReply(bool),
+    /// Answer STUN binding requests.
+    Stun(bool),
     /// Answer malformed requests.
     AnswerMalformed(bool),
     /// Such answers a second to one source.
@@ -89,6 +91,7 @@ pub(crate) struct Policy {
     pub(crate) user_agent: Option<Bytes>,
     pub(crate) aliases: Vec<Alias>,
     pub(crate) onreply: bool,
+    pub(crate) stun: bool,
     pub(crate) answer_malformed: bool,
     pub(crate) queue_limit: usize,
     pub(crate) retry_after: u32,
@@ -100,6 +103,7 @@ impl Default for Policy {
             user_agent: Some(Bytes::from_static(b"Sipyard")),
             aliases: Vec::new(),
             onreply: false,
+            stun: true,
             answer_malformed: true,
             queue_limit: 4096,
             retry_after: 5,

@@ -74,7 +74,7 @@ fn what_is_no_sip_is_counted_and_never_answered() {
         (b"\0\0\0\0", "received.keepalives"),
         (b"", "received.keepalives"),
         (b"hello", "dropped.short"),
-        (b"\x00\x01\x00\x00\x21\x12\xa4\x42aaaaaaaaaaaa", "dropped.stun"),
+        (b"\x01\x01\x00\x00\x21\x12\xa4\x42aaaaaaaaaaaa", "dropped.stun"),
         (b"\x80\x00\x12\x34\x00\x00\x00\x01\x11\x22\x33\x44xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "dropped.rtp"),
         (b"GET / HTTP/1.1\r\nHost: example.com\r\nAccept: */*\r\n\r\n", "dropped.not_sip"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "dropped.not_sip"),
@@ -86,6 +86,19 @@ fn what_is_no_sip_is_counted_and_never_answered() {
         assert_eq!(bench.counter(counter), 1, "{}", String::from_utf8_lossy(data));
         assert!(bench.sent().is_empty() && bench.events().is_empty());
     }
+}
+
+/// RFC 5626 §4.4.2: a phone asks by STUN whether its way is still open, and where it leads to.
+#[test]
+fn stun_is_answered_unless_it_is_not_wanted() {
+    const BINDING: &[u8] = b"\x00\x01\x00\x00\x21\x12\xa4\x42aaaaaaaaaaaa";
+    let mut bench = Bench::new(10);
+    bench.receive_from("198.51.100.7:5070", BINDING);
+    assert_eq!((bench.counter("sent.stun"), bench.sent().len()), (1, 1));
+    bench.core.configure(Setting::Stun(false));
+    bench.receive_from("198.51.100.7:5070", BINDING);
+    assert_eq!((bench.counter("dropped.stun"), bench.sent().len()), (1, 0));
+    assert!(bench.events().is_empty());
 }
 
 #[test]

@@ -79,6 +79,7 @@ pub fn setting_of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Setti
         "double_record_route" => Setting::DoubleRecordRoute(value.extract()?),
         "loop_detection" => Setting::LoopDetection(value.extract()?),
         "aliases" => Setting::Aliases(aliases(value)?),
+        "stun" => Setting::Stun(value.extract()?),
         "onreply" => Setting::OnReply(value.extract()?),
         "answer_malformed" => Setting::AnswerMalformed(value.extract()?),
         "malformed_rate_source" => Setting::MalformedRateSource(value.extract()?),

@@ -608,6 +608,7 @@ class _Settings(TypedDict, total=False):
     loop_detection: bool
     aliases: list[tuple[str, int, str | None]]
     onreply: bool
+    stun: bool
     answer_malformed: bool
     malformed_rate_source: int
     malformed_rate_total: int

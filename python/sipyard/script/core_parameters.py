@@ -21,7 +21,7 @@ _NO_WAIT = "an answer never waits"
 _BLACKLIST = "an entry goes when it ends, without cleanings"
 _RECEIVED = "`received` is added by comparing addresses, as RFC 3261 §18.2.1 asks, without DNS"
 _FULL_NAMES = "full names are asked for and answers to others are dropped in any case"
-_STUN = "STUN on the SIP port is answered by no module of this build"
+_STUN = "answers to STUN carry no fingerprint, and none is asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ PARAMETERS: Final[tuple[CoreParameter, ...]] = (
         'socket of sipyard ctl; "": none (not in SER)',
     ),
     _P("stun_refresh_interval", "number", 0, 0, _N, "milliseconds", _STUN),
-    _P("stun_allow_stun", "switch", 1, 1, _N, "answer STUN", _STUN),
+    _P("stun_allow_stun", "switch", 1, 1, _N, "answer STUN binding requests on UDP ports"),
     _P("stun_allow_fp", "switch", 1, 1, _N, "fingerprint in STUN", _STUN),
     _P("fifo", "string", None, None, _O, "named pipe that takes commands"),
     _P("fifo_dir", "string", "/tmp/", None, _O, "folder of the pipes that answers go to"),  # noqa: S108 (SER's default)

@@ -19,6 +19,7 @@ from sipyard.modules.registrar.answer import contact_values
 from sipyard.modules.registrar.flows import Flows
 from sipyard.modules.registrar.identity import ByName, ByUid, Identity
 from sipyard.modules.registrar.lookup import append, choose, uri_with_received
+from sipyard.modules.registrar.outbound import bind_flows, one_flow_each
 from sipyard.modules.registrar.request import (
     Circumstances,
     Limits,
@@ -140,6 +141,12 @@ class Registrar(Module):
         True,
         "Bindings that were saved with the source of a connection end with it (not in SER).",
     )
+    outbound = Parameter(
+        bool,
+        True,
+        "Bind flows (RFC 5626; not in SER): a phone that supports outbound and names instance and reg-id is "
+        "reached the way its REGISTER came, by one flow at a time.",
+    )
     contact_limit = Parameter(
         int, 128, "Contacts of one user, and of one request, when max_contacts is 0 (not in SER)."
     )
@@ -177,7 +184,8 @@ class Registrar(Module):
         self._to_uri = not old and self.received_to_uri
         self._forks = self.append_branches
         self._keeps_attributes = self._usrloc.keeps_attributes
-        self._understood = frozenset({"path"}) if self._reads_path else frozenset()
+        extensions = {"path": self._reads_path, "outbound": self.outbound}
+        self._understood = frozenset(name for name, is_known in extensions.items() if is_known)
 
     # -- save ------------------------------------------------------------------------------------------------
 
@@ -309,7 +317,12 @@ class Registrar(Module):
             path,
             usrloc.registration_attributes(msg) if self._keeps_attributes else None,
         )
-        return read(msg, uid, self._limits, usrloc.share, around), headers
+        registration = read(msg, uid, self._limits, usrloc.share, around)
+        if self.outbound and message.has_header("Supported") and "outbound" in _tokens(msg, "Supported"):
+            bind_flows(msg, registration, path)
+            if registration.is_outbound:
+                headers += "Require: outbound\r\n"
+        return registration, headers
 
     def _path(self, msg: Context) -> tuple[str, str]:
         """The Path to keep, and the header lines of the 200 that say so (RFC 3327 §5.3)."""
@@ -397,7 +410,9 @@ class Registrar(Module):
                 return -5
             self._choose(msg, contact)
             return 1
-        chosen = [one for one in contact.chain() if one.expires > now and (not aor or one.aor == aor)]
+        chosen = one_flow_each(
+            one for one in contact.chain() if one.expires > now and (not aor or one.aor == aor)
+        )
         if not chosen:
             return -5
         self._choose(msg, chosen[0])

@@ -84,9 +84,10 @@ class Registration:
 
     :ivar contacts: the bindings to be, in order; one with `expires` 0 is to go.
     :ivar is_star: all bindings are to go.
+    :ivar is_outbound: it binds a flow (RFC 5626).
     """
 
-    __slots__ = ("aor", "call_id", "contacts", "cseq", "is_star", "uid")
+    __slots__ = ("aor", "call_id", "contacts", "cseq", "is_outbound", "is_star", "uid")
 
     def __init__(self, uid: str, aor: str, call_id: str, cseq: int) -> None:
         self.uid = uid
@@ -95,6 +96,7 @@ class Registration:
         self.cseq = cseq
         self.contacts: list[Contact] = []
         self.is_star = False
+        self.is_outbound = False
 
 
 class Circumstances:

@@ -36,7 +36,7 @@ def plan(
         return [(None, _checked(only))] if only.expires else []
     if first is not None and first.next is None and len(contacts) == 1:  # the refresh of the only phone
         only = contacts[0]
-        if first.uri == only.uri:
+        if first.uri == only.uri and (first.instance == only.instance or not is_flow(only)):
             if not _is_newer(first, only, now, check_order):
                 return []
             return [(first, only if only.expires else None)]
@@ -79,7 +79,7 @@ class _Plan:
         self._now = now
         self._check_order = check_order
         self._old = list(first.chain()) if first is not None else []
-        # What becomes of each old one (itself: it stays as it is), and the new ones, by URI.
+        # What becomes of each old one (itself: it stays as it is), and the new ones, by URI and flow.
         self._fate: dict[int, Contact | None] = {}
         self._added: dict[str, Contact] = {}
         self._index = {old.uri: old for old in self._old} if len(self._old) > FEW else None
@@ -101,10 +101,11 @@ class _Plan:
     def _take(self, new: Contact) -> None:
         matching = list(self._matching(new))
         if not matching:
+            name = f"{new.uri} {new.instance}" if is_flow(new) else new.uri
             if new.expires:
-                self._added[new.uri] = _checked(new)
+                self._added[name] = _checked(new)
             else:
-                self._added.pop(new.uri, None)
+                self._added.pop(name, None)
             return
         for old in matching:
             if not _is_newer(old, new, self._now, self._check_order):
@@ -116,7 +117,7 @@ class _Plan:
 
     def _matching(self, new: Contact) -> Iterator[Contact]:
         """The binding with this URI, and the one of this instance if that is another."""
-        by_uri = self._by_uri(new.uri)
+        by_uri = self._by_uri(new)
         if by_uri is not None:
             yield by_uri
         if new.instance:
@@ -124,7 +125,10 @@ class _Plan:
                 if old.instance == new.instance and old is not by_uri:
                     yield old
 
-    def _by_uri(self, text: str) -> Contact | None:
+    def _by_uri(self, new: Contact) -> Contact | None:
+        text = new.uri
+        if is_flow(new):
+            return next((old for old in self._old if old.uri == text and not is_flow(old)), None)
         if self._index is not None:
             exact = self._index.get(text)
         else:
@@ -143,6 +147,12 @@ class _Plan:
         if key not in self._parsed:
             self._parsed[key] = _parsed(old.uri)
         return self._parsed[key]
+
+
+def is_flow(contact: Contact) -> bool:
+    """Whether it is one of possibly several flows of its instance, which may all have the same URI (RFC 5626
+    §4.2)."""
+    return ";reg-id=" in contact.instance
 
 
 def _checked(new: Contact) -> Contact:
