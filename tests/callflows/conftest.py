@@ -23,14 +23,45 @@ class Cast:
     bob: UserAgent
 
 
+OVER_UDP = pytest.mark.parametrize("transport", ["udp"])
+"""For flows that name contacts of UDP or are about sending again."""
+
+
+@pytest.fixture(params=["udp", "tcp"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """What the phones speak; the proxies speak UDP with each other."""
+    return str(request.param)
+
+
+def listening(*addresses: str, transport: str) -> list[str]:
+    """Where a server listens besides its address."""
+    return [f"tcp:{address}" for address in addresses if transport == "tcp"]
+
+
 @pytest.fixture
-def cast(network: Network) -> Cast:
+def cast(network: Network, transport: str) -> Cast:
     """Two domains, a proxy for each, one registered phone in each."""
     script = HERE / "proxy.cfg"
-    ss1 = network.server(script, name="ss1", address="10.1.0.1:5060", aliases=["atlanta.example.com"])
-    ss2 = network.server(script, name="ss2", address="10.2.0.1:5060", aliases=["biloxi.example.com"])
-    alice = network.user_agent("alice", "192.0.2.101:5060", proxy=ss1, domain="atlanta.example.com")
-    bob = network.user_agent("bob", "192.0.2.201:5060", proxy=ss2, domain="biloxi.example.com")
+    proxies = [
+        network.server(
+            script,
+            name=name,
+            address=address,
+            aliases=[domain],
+            listen=listening(address, transport=transport),
+        )
+        for name, address, domain in (
+            ("ss1", "10.1.0.1:5060", "atlanta.example.com"),
+            ("ss2", "10.2.0.1:5060", "biloxi.example.com"),
+        )
+    ]
+    ss1, ss2 = proxies
+    alice = network.user_agent(
+        "alice", "192.0.2.101:5060", proxy=ss1, domain="atlanta.example.com", transport=transport
+    )
+    bob = network.user_agent(
+        "bob", "192.0.2.201:5060", proxy=ss2, domain="biloxi.example.com", transport=transport
+    )
     registrations = [alice.register(), bob.register()]
     network.run(1)
     assert [each.status for each in registrations] == [200, 200]
@@ -38,18 +69,24 @@ def cast(network: Network) -> Cast:
 
 
 @pytest.fixture
-def proxy(network: Network) -> SipServer:
+def proxy(network: Network, transport: str) -> SipServer:
     """One registrar and proxy for biloxi.example.com."""
-    return network.server(HERE / "proxy.cfg", address="10.2.0.1:5060", aliases=["biloxi.example.com"])
+    address = "10.2.0.1:5060"
+    listen = listening(address, transport=transport)
+    return network.server(HERE / "proxy.cfg", address=address, aliases=["biloxi.example.com"], listen=listen)
 
 
 @pytest.fixture
-def bob(network: Network, proxy: SipServer) -> UserAgent:
+def bob(network: Network, proxy: SipServer, transport: str) -> UserAgent:
     """A phone of that domain, not registered yet."""
-    return network.user_agent("bob", "192.0.2.201:5060", proxy=proxy, domain="biloxi.example.com")
+    return network.user_agent(
+        "bob", "192.0.2.201:5060", proxy=proxy, domain="biloxi.example.com", transport=transport
+    )
 
 
 @pytest.fixture
-def alice(network: Network, proxy: SipServer) -> UserAgent:
+def alice(network: Network, proxy: SipServer, transport: str) -> UserAgent:
     """Another phone that uses that proxy."""
-    return network.user_agent("alice", "192.0.2.101:5060", proxy=proxy, domain="biloxi.example.com")
+    return network.user_agent(
+        "alice", "192.0.2.101:5060", proxy=proxy, domain="biloxi.example.com", transport=transport
+    )

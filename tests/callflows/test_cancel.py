@@ -6,6 +6,8 @@ import pytest
 
 from sipyard.testing import CallFlow, Network, SipServer, UserAgent
 
+from .conftest import OVER_UDP
+
 
 @pytest.fixture(autouse=True)
 def _registered(network: Network, bob: UserAgent) -> None:
@@ -13,6 +15,7 @@ def _registered(network: Network, bob: UserAgent) -> None:
     network.run(1)
 
 
+@OVER_UDP
 def test_cancel_while_only_the_proxy_has_answered(
     network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent
 ) -> None:
@@ -130,6 +133,7 @@ def test_cancel_before_the_invite(
     assert not any(proxy.live.values()), proxy.live
 
 
+@OVER_UDP
 def test_a_repeated_cancel_is_answered_again(
     network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent
 ) -> None:

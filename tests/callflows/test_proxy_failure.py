@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sipyard.testing import CallFlow
 
-from .conftest import Cast
+from .conftest import OVER_UDP, Cast
 
 
+@OVER_UDP
 def test_session_with_proxy_failure(cast: Cast) -> None:
     """Seven INVITEs into the void until Timer B (RFC 3261 §17.1.1.2), then one by way of the other proxy."""
     network, ss1, ss2, alice, bob = cast.network, cast.ss1, cast.ss2, cast.alice, cast.bob

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from sipyard.testing import CallFlow, Network, SipServer, UserAgent
 
+from .conftest import OVER_UDP
 
+
+@OVER_UDP
 def test_successful_new_registration(network: Network, proxy: SipServer, bob: UserAgent) -> None:
     """§2.1: Bob registers his phone; the 200 shows the binding and for how long it holds."""
     flow = CallFlow(network, bob, proxy)
@@ -21,6 +24,7 @@ def test_successful_new_registration(network: Network, proxy: SipServer, bob: Us
     assert registration.status == 200
 
 
+@OVER_UDP
 def test_update_of_contact_list(network: Network, proxy: SipServer, bob: UserAgent) -> None:
     """§2.2: another Contact is added to the one that is there; the 200 lists both."""
     bob.register(expires=3600)
@@ -38,6 +42,7 @@ def test_update_of_contact_list(network: Network, proxy: SipServer, bob: UserAge
     assert [contact.parameter("q") for contact in contacts if contact.uri == "sip:bob@192.0.2.77"] == ["0.5"]
 
 
+@OVER_UDP
 def test_request_for_current_contact_list(network: Network, proxy: SipServer, bob: UserAgent) -> None:
     """§2.3: a REGISTER without Contact changes nothing and is answered with the bindings."""
     bob.register(expires=3600)
@@ -84,6 +89,7 @@ def test_a_binding_expires(network: Network, proxy: SipServer, bob: UserAgent, a
     assert after.status == 404
 
 
+@OVER_UDP
 def test_registration_over_a_bad_network(network: Network, proxy: SipServer, bob: UserAgent) -> None:
     """The answer to the REGISTER is lost twice: the phone repeats it (Timer E) and there is one binding."""
     network.link(proxy, bob, both_ways=False, loss=1.0)

@@ -6,6 +6,8 @@ import pytest
 
 from sipyard.testing import CallFlow, Network, SipServer, UserAgent
 
+from .conftest import OVER_UDP
+
 
 @pytest.fixture(autouse=True)
 def _registered(network: Network, bob: UserAgent) -> None:
@@ -13,6 +15,7 @@ def _registered(network: Network, bob: UserAgent) -> None:
     network.run(1)
 
 
+@OVER_UDP
 def test_timer_a_and_b(network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent) -> None:
     """Nobody answers the INVITE at all: 408 after fr_timer (30 s), SER's Timer B."""
     network.unplug(bob)
@@ -37,6 +40,7 @@ def test_timer_a_and_b(network: Network, proxy: SipServer, alice: UserAgent, bob
     assert not any(proxy.live.values()), proxy.live
 
 
+@OVER_UDP
 def test_timer_c(network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent) -> None:
     """It rings for ever: after fr_inv_timer (120 s) from the provisional the branch is cancelled and 408
     sent."""
@@ -64,6 +68,7 @@ def test_timer_c(network: Network, proxy: SipServer, alice: UserAgent, bob: User
     assert not any(proxy.live.values()), proxy.live
 
 
+@OVER_UDP
 def test_timer_e_and_f(network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent) -> None:
     """A request other than INVITE: repeated after 0.5, 1, 2, 4, 4 … s, given up after fr_timer."""
     network.unplug(bob)
@@ -94,6 +99,7 @@ def test_timer_e_and_f(network: Network, proxy: SipServer, alice: UserAgent, bob
     assert not any(proxy.live.values()), proxy.live
 
 
+@OVER_UDP
 def test_timer_g_and_h(network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent) -> None:
     """The caller vanishes: the 486 is repeated (Timer G) until Timer H, then nothing is left."""
     bob.rejects(486, after=1)
@@ -110,6 +116,7 @@ def test_timer_g_and_h(network: Network, proxy: SipServer, alice: UserAgent, bob
     assert not any(proxy.live.values()), proxy.live
 
 
+@OVER_UDP
 def test_retransmitted_invite_is_absorbed(
     network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent
 ) -> None:
@@ -124,6 +131,7 @@ def test_retransmitted_invite_is_absorbed(
     assert len(relayed) == 1
 
 
+@OVER_UDP
 def test_retransmitted_2xx_and_ack(
     network: Network, proxy: SipServer, alice: UserAgent, bob: UserAgent
 ) -> None:

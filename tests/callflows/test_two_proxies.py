@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sipyard.testing import CallFlow
 
-from .conftest import Cast
+from .conftest import OVER_UDP, Cast
 
 
+@OVER_UDP
 def test_session_through_two_proxies(cast: Cast) -> None:
     """Both proxies record-route, so ACK and BYE pass them as well."""
     network, ss1, ss2, alice, bob = cast.network, cast.ss1, cast.ss2, cast.alice, cast.bob

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sipyard.testing import CallFlow, Network
 
-from .conftest import HERE, Cast
+from .conftest import HERE, OVER_UDP, Cast
 
 RINGING = """
     alice -> ss1  INVITE sip:bob@biloxi.example.com F1
@@ -30,6 +30,7 @@ failure_route[SILENT] {
 """
 
 
+@OVER_UDP
 def test_no_answer(cast: Cast) -> None:
     """§3.8: Bob does not answer and Alice gives up. Each hop answers the CANCEL itself and acknowledges the
     487."""
@@ -61,6 +62,7 @@ def test_no_answer(cast: Cast) -> None:
     assert bob.call.is_cancelled
 
 
+@OVER_UDP
 def test_busy(cast: Cast) -> None:
     """§3.9: Bob's phone is busy; the ACK goes hop by hop, not end to end."""
     network, ss1, ss2, alice, bob = cast.network, cast.ss1, cast.ss2, cast.alice, cast.bob
@@ -123,6 +125,7 @@ def test_no_response_from_user_agent(network: Network) -> None:
     assert not any(proxy.live.values()), proxy.live
 
 
+@OVER_UDP
 def test_temporarily_unavailable(cast: Cast) -> None:
     """§3.11: the phone rings first and then refuses with 480."""
     network, ss1, ss2, alice, bob = cast.network, cast.ss1, cast.ss2, cast.alice, cast.bob

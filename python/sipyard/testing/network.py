@@ -14,6 +14,7 @@ from sipyard._native.core import Uri
 from .clock import MICROSECONDS, Timeline, Timer, VirtualLoop
 from .link import Link
 from .node import Node
+from .streams import Streams
 from .trace import Address, Packet, Trace
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class StillWaiting(AssertionError):
 
 
 class Network:
-    """Nodes joined by UDP paths, under one virtual clock.
+    """Nodes joined by paths of UDP and TCP, under one virtual clock.
 
     `seed` decides everything that is random (loss, jitter, tags, branches): the same seed and the same
     scenario give the same `trace.to_bytes()`. The remaining arguments are the default `Link` settings of
@@ -69,6 +70,8 @@ class Network:
         self._deciding: list[Node] = []
         self._hosts_without_program: set[str] = set()
         self._next_host = 0
+        #: Connections between nodes.
+        self.streams = Streams(self)
         self._idle = False
         self._failure: BaseException | None = None
         self.loop = VirtualLoop(self.timeline)
@@ -125,6 +128,7 @@ class Network:
     def detach(self, node: Node) -> None:
         """Take a node away, as if its program had ended: it sends no more, its host stays, so packets for
         it are answered by ICMP."""
+        self.streams.leave(node)
         self.nodes.pop(node.name, None)
         if node in self._deciding:
             self._deciding.remove(node)
@@ -212,6 +216,14 @@ class Network:
         self.every_link(is_up=True, loss=0.0, duplication=0.0, reordering=0.0, corruption=0.0, jitter=0.0)
         self._unplugged.clear()
 
+    def path(self, source: str, destination: str) -> Link:
+        """One direction between two nodes, by their names."""
+        return self._link(source, destination)
+
+    def is_unplugged(self, *names: str) -> bool:
+        """Whether the cable of one of these nodes is pulled."""
+        return not self._unplugged.isdisjoint(names)
+
     def _link(self, source: str, destination: str) -> Link:
         link = self._links.get((source, destination))
         if link is None:
@@ -223,7 +235,7 @@ class Network:
     def send(self, source: Address, destination: Address, data: bytes) -> Packet:
         """Put a datagram on the network. Nodes call this; a test may, to forge one."""
         now_us = self.timeline.now_us
-        sender, receiver = self._name_of(source), self._name_of(destination)
+        sender, receiver = self.node_name(source), self.node_name(destination)
         packet = Packet(len(self.trace) + 1, now_us, sender, receiver, source, destination, data)
         self.trace.add(packet)
         link = self._link(sender, receiver)
@@ -239,7 +251,8 @@ class Network:
     def _holder(self, address: Address) -> Node | None:
         return self._by_address.get(address, self.elsewhere)
 
-    def _name_of(self, address: Address) -> str:
+    def node_name(self, address: Address) -> str:
+        """Who has an address; the address itself when nobody has."""
         node = self._holder(address)
         return node.name if node is not None else str(address)
 
@@ -251,13 +264,14 @@ class Network:
             receiver.receive(data, packet.source_address, packet.destination_address)
         elif receiver is not None:
             packet.fate = "lost"
-        elif self._host_exists(packet.destination_address.ip):
+        elif self.host_exists(packet.destination_address.ip):
             packet.fate = "refused"
             self._refuse(packet)
         else:
             packet.fate = "nobody"
 
-    def _host_exists(self, ip: str) -> bool:
+    def host_exists(self, ip: str) -> bool:
+        """Whether there is a computer of this address, with or without a program."""
         return ip in self._hosts_without_program or any(address.ip == ip for address in self._by_address)
 
     def _refuse(self, packet: Packet) -> None:

@@ -36,6 +36,11 @@ class Node:
         """The clock shows a new time although no packet came."""
 
     @property
+    def is_reliable(self) -> bool:
+        """What is sent arrives or is known not to; so of connections, not of datagrams."""
+        return False
+
+    @property
     def is_quiet(self) -> bool:
         """False while something of this node waits on a timer of the asyncio loop (a route that sleeps)."""
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -24,6 +25,7 @@ from .databases import StandingDatabases
 from .name_server import NetworkExchange
 from .node import Node
 from .recording import Recording, RouteRun
+from .streams import StreamEnd
 from .trace import Address
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class SipServer(Node):
     """A server under test: nothing in it is a mock.
 
     :param routing: see `Routing`.
-    :param address: where it listens; `listen` names further addresses (`address` is its column in ladders).
+    :param address: where it listens; `listen` names further addresses, ``tcp:10.0.0.1:5060`` for connections.
     :param name: its column, `proxy` by default.
     :param modules: loaded modules, for routes written in Python.
     :param settings: settings of the core (`Core.configure`): timers, aliases, limits …
@@ -72,11 +74,16 @@ class SipServer(Node):
         self.endpoint = OfflineEndpoint(seed=network.dice.getrandbits(63))
         self.endpoint.advance(network.timeline.now)
         self.core = self.endpoint.core
-        self.addresses = [self.address, *(Address.parse(item) for item in listen)]
+        places = [("udp", self.address), *map(_place, listen)]
+        self.addresses = [address for _, address in places]
         self._listeners: dict[Address, int] = {}
-        for each in self.addresses:
-            listener = self.endpoint.listen("udp", each.ip, each.port, advertised_host=advertised)
-            self._listeners[each] = listener.index
+        self._connections: dict[int, StreamEnd] = {}
+        for protocol, each in places:
+            listener = self.endpoint.listen(protocol, each.ip, each.port, advertised_host=advertised)
+            if protocol == "udp":
+                self._listeners[each] = listener.index
+            else:
+                network.streams.listen(self, each, partial(self._accept, listener.index))
         self._wake: Timer | None = None
         self.site = _site_of(routing, modules)
         self.site.settings.alias += aliases
@@ -92,7 +99,7 @@ class SipServer(Node):
         self.engine.takes_commands = False
         for alias in aliases:
             network.name(alias, self.address)
-        network.attach(self, *self.addresses)
+        network.attach(self, *self._listeners)
         network.complete(self.engine.start())
         if settings:
             self.core.configure(**settings)  # after the modules: what a test sets beats their parameters
@@ -179,7 +186,42 @@ class SipServer(Node):
         self.engine.poll()
         for index, _protocol, ip, port, data in self.endpoint.poll_transmits():
             self.network.send(self.addresses[index], Address(ip, port), data)
+        while actions := self.endpoint.poll_streams(self.network.timeline.now):
+            for number, where, said in actions:
+                self._act(number, where, said)
         self._plan()
+
+    # --- connections ----------------------------------------------------------------------------------------
+
+    def _accept(self, listener: int, end: StreamEnd) -> bool:
+        number = self.endpoint.accept(self.network.timeline.now, listener, end.peer.ip, end.peer.port)
+        if number is None:
+            return False
+        self._adopt(number, end)
+        return True
+
+    def _adopt(self, number: int, end: StreamEnd) -> None:
+        timeline, endpoint = self.network.timeline, self.endpoint
+
+        def over(refused: bool) -> None:
+            self._connections.pop(number, None)
+            endpoint.hang_up(timeline.now, number, refused)
+
+        self._connections[number] = end
+        end.on_data = lambda data: endpoint.receive_stream(timeline.now, number, data)
+        end.on_open = lambda: endpoint.connected(timeline.now, number, end.local.ip, end.local.port)
+        end.on_close = over
+
+    def _act(self, number: int, where: tuple[str, str, str, int] | None, said: bytes | None) -> None:
+        """What the core wants done with a connection: make it, say something, or end it."""
+        if where is not None:
+            _protocol, own, ip, port = where
+            self._adopt(number, self.network.streams.connect(self, own, Address(ip, port)))
+        elif said is not None:
+            if number in self._connections:
+                self._connections[number].send(said)
+        elif (end := self._connections.pop(number, None)) is not None:
+            end.close()
 
     def close(self) -> None:
         """The network ends: stop the modules."""
@@ -201,6 +243,13 @@ class SipServer(Node):
             self._wake.cancel()
         if due_us is not None:
             self._wake = self.network.timeline.at_us(due_us, self.time_moved)
+
+
+def _place(item: Address | str) -> tuple[str, Address]:
+    """Protocol and address of what `listen` names."""
+    if isinstance(item, str) and item.startswith("tcp:"):
+        return "tcp", Address.parse(item.removeprefix("tcp:"))
+    return "udp", Address.parse(item)
 
 
 def _site_of(routing: Routing, modules: Modules | None) -> Site:

@@ -1,8 +1,8 @@
 """A phone's own transactions (RFC 3261 §17, RFC 6026), in Python and independent of the core that is tested.
 
 Each class is one of the four state machines; what may not live here is anything about dialogs, calls or
-routing. Timers carry RFC 3261's letters. Only UDP is spoken, so the timers of unreliable transports always
-run.
+routing. Timers carry RFC 3261's letters. Over a connection nothing is sent again but the 2xx to an INVITE;
+the timers that wait for what may still come run all the same.
 """
 
 from __future__ import annotations
@@ -51,15 +51,17 @@ class _Machine:
         """True when the transaction is over and forgets what it knew."""
         return self.state == "terminated"
 
-    def _repeat(self, interval: float, data: bytes, limit: float) -> None:
-        """Send `data` again after `interval`, which doubles up to `limit`."""
+    def _repeat(self, interval: float, data: bytes, limit: float, *, always: bool = False) -> None:
+        """Send `data` again after `interval`, which doubles up to `limit`; over connections only `always`."""
+        if self.node.is_reliable and not always:
+            return
         if self._retransmit is not None:
             self._retransmit.cancel()
         self._retransmit = self.node.network.after(interval, self._again, interval, data, limit)
 
     def _again(self, interval: float, data: bytes, limit: float) -> None:
         self.node.send(data, self.destination)
-        self._repeat(min(interval * 2, limit), data, limit)
+        self._repeat(min(interval * 2, limit), data, limit, always=True)
 
     def _stop_repeating(self) -> None:
         if self._retransmit is not None:
@@ -209,7 +211,7 @@ class ServerTransaction(_Machine):
             self._end_after(timers.timeout, self.terminate)  # Timer J
         elif status < 300:
             self.state = "accepted"
-            self._repeat(timers.t1, data, timers.t2)  # §13.3.1.4: the UAS core repeats its 2xx
+            self._repeat(timers.t1, data, timers.t2, always=True)  # §13.3.1.4: the UAS core repeats its 2xx
             self._end_after(timers.timeout, self._never_acknowledged)  # Timer L
         else:
             self.state = "completed"

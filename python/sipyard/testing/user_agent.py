@@ -14,6 +14,7 @@ from .call import Call, IncomingCall, Outcome, OutgoingCall, ack_request
 from .dialog import Dialog, uri_of
 from .messages import Headers, Request, header_lines, response_to
 from .node import Node
+from .streams import Lines
 from .trace import Address
 from .transactions import ClientTransaction, ServerTransaction, Timers
 
@@ -43,7 +44,7 @@ class UserAgent(Node):
     routes: pre-loaded Route values of requests outside a dialog. :param timers: its `Timers`. :param
     password: answers 401 and 407 (RFC 3261 §22), once for each request, as `username` (its name by default).
     :param refuses_merged: answer 482 to a request that came by another way as well (RFC 3261 §8.2.2.2), which
-    not every gateway does.
+    not every gateway does. :param transport: udp or tcp.
 
     Incoming calls are in `calls` (`call` is the latest). What happens to a new one is set by `rings()` (the
     default), `answers()`, `rejects()`, `redirects()`, `ignores()` or `on_call(function)`.
@@ -64,6 +65,7 @@ class UserAgent(Node):
         username: str | None = None,
         password: str | None = None,
         refuses_merged: bool = True,
+        transport: str = "udp",
     ) -> None:
         super().__init__(network, name, address)
         self.username = name if username is None else username
@@ -76,7 +78,9 @@ class UserAgent(Node):
         self.routes = tuple(routes)
         self.timers = timers or Timers()
         port = "" if self.address.port == 5060 else f":{self.address.port}"
-        self.contact = f"sip:{name}@{self.address.host}{port}"
+        self.transport = transport
+        suffix = "" if transport == "udp" else f";transport={transport}"
+        self.contact = f"sip:{name}@{self.address.host}{port}{suffix}"
         family = "6" if ":" in self.address.ip else "4"
         self.session = _SESSION.format(name=name, family=family, ip=self.address.ip).encode()
         self.calls: list[IncomingCall] = []
@@ -91,6 +95,8 @@ class UserAgent(Node):
         self._cseq = 0
         self._registration_id = ""
         network.attach(self)
+        #: Its connections, when it speaks TCP.
+        self.lines = Lines(network.streams, self) if transport == "tcp" else None
 
     # --- what the person at the phone does ------------------------------------------------------------------
 
@@ -231,7 +237,19 @@ class UserAgent(Node):
 
     def _via(self) -> str:
         port = "" if self.address.port == 5060 else f":{self.address.port}"
-        return f"SIP/2.0/UDP {self.address.host}{port};branch=z9hG4bK{self.token()}"
+        return f"SIP/2.0/{self.transport.upper()} {self.address.host}{port};branch=z9hG4bK{self.token()}"
+
+    def send(self, data: bytes, destination: Address) -> None:
+        """Send a message, over a connection if this phone speaks TCP."""
+        if self.lines is None:
+            super().send(data, destination)
+        elif self.network.nodes.get(self.name) is self:
+            self.lines.send(data, destination)
+
+    @property
+    def is_reliable(self) -> bool:
+        """Nothing need be sent again (RFC 3261 §17)."""
+        return self.lines is not None
 
     def request_in_dialog(
         self, dialog: Dialog, method: str, headers: Headers = (), body: bytes = b""
@@ -382,7 +400,7 @@ class UserAgent(Node):
             return
         self.requests.append(request)
         transaction = ServerTransaction(
-            self, self.timers, request, _answer_to(request, source), request.to_tag or self.token(8)
+            self, self.timers, request, self._answer_to(request, source), request.to_tag or self.token(8)
         )
         self._servers[key] = transaction
         if request.method == "CANCEL":
@@ -398,6 +416,14 @@ class UserAgent(Node):
             self._behaviour(call)
         else:
             self._handle(request, transaction)
+
+    def _answer_to(self, request: Message, source: Address) -> Address:
+        """RFC 3261 §18.2.2 and RFC 3581 §4: over the connection that it came by; else to the source address,
+        at rport or the sent-by port."""
+        via = request.via()
+        if self.is_reliable or via is None or via.rport == "":
+            return source
+        return Address(source.ip, via.port or 5060)
 
     def _is_merged(self, request: Message, own: ServerTransaction) -> bool:
         """RFC 3261 §8.2.2.2: the same request came by another way as well."""
@@ -474,14 +500,6 @@ def _server_key(request: Message, method: str) -> tuple[str, str, str]:
     if via is None:
         return "", "", method
     return via.branch or "", f"{via.host}:{via.port}", method
-
-
-def _answer_to(request: Message, source: Address) -> Address:
-    """RFC 3261 §18.2.2 and RFC 3581 §4: to the source address, at rport or the sent-by port."""
-    via = request.via()
-    if via is None or via.rport == "":
-        return source
-    return Address(source.ip, via.port or 5060)
 
 
 def _host_of(uri: str) -> str:
