@@ -183,6 +183,24 @@ class Engine:
         self.watches_replies = routes.onreply is not None
         self.core.configure(onreply=routes.onreply is not None)
 
+    def refuse_newcomers(self, retry_after: int) -> None:
+        """From now on requests that begin something are answered 503 (RFC 3261 §21.5.4); what belongs to a
+        call goes on.
+
+        :param retry_after: seconds after which to come again.
+        """
+        main, headers = self._main, f"Retry-After: {retry_after}\r\n"
+
+        async def only_what_goes_on(msg: Context) -> int:
+            message = msg.message
+            if message.to_tag is None and message.method not in ("ACK", "CANCEL"):
+                self.core.reply(message, 503, "Service Unavailable", headers=headers)
+                msg.is_settled = True
+                return 0
+            return 0 if main is None else await main(msg)
+
+        self._main = only_what_goes_on
+
     # -- events ----------------------------------------------------------------------------------------------
 
     def poll(self) -> int:
@@ -298,14 +316,18 @@ class Engine:
 
     def _let_answers_go(self, transaction: Transaction) -> None:
         """The script of a request is done: its final answer waits for those who want to know of it."""
-        state = self.states.get(transaction.id)
         early = self._early_answers.pop(transaction.id, None)
-        if state is None or not state.before_final:
+        state = self.states.get(transaction.id)
+        if state is None:
             transaction.resume_final()
-        elif not state.is_ready:
-            state.is_ready = True
-            if early is not None:
-                self._on_final(early)
+            return
+        if state.is_ready:
+            return  # this is another request that means the same transaction
+        state.is_ready = True
+        if not state.before_final:
+            transaction.resume_final()
+        elif early is not None:
+            self._on_final(early)
 
     def _on_failure(self, event: Event) -> None:
         """All branches failed: run the failure route on a fresh copy of the stored request (semantics §6)."""

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 SER_PORT: Final = 5060
 HOLD: Final = 0.002
 """Seconds between two looks of a starting server at what else there is to do."""
+LOOK: Final = 0.1
+"""Seconds between two looks of a stopping server at what is still unanswered."""
+FLUSH: Final = 6
+"""Seconds of `exit_timeout` that are kept for waiting handlers and for modules that write what they have."""
 _log = logging.getLogger("sipyard.server")
 
 
@@ -56,6 +60,8 @@ class Options:
     :param debug_more: how much more than the script's `debug` is printed.
     :param stderr: log to the terminal whatever the script says.
     :param ctl: socket of `sipyard ctl`; "" none, None what the script says.
+    :param drain: seconds for which requests may wait for their answers when the server stops; None: most of
+        the script's `exit_timeout`.
     """
 
     listen: Sequence[str] = ()
@@ -63,6 +69,7 @@ class Options:
     debug_more: int = 0
     stderr: bool = True
     ctl: str | None = None
+    drain: float | None = None
 
 
 class Server:
@@ -206,6 +213,7 @@ class Server:
         (announce or self._announce)(listeners)
         try:
             await self._stop.wait()
+            await self._drain()
         finally:
             if self.options.threads:
                 loop.remove_reader(self.endpoint.fileno())
@@ -294,6 +302,20 @@ class Server:
         """End `run()`; to be called on the loop."""
         if self._stop is not None:
             self._stop.set()
+
+    async def _drain(self) -> None:
+        """Let requests that were taken get their answers; new ones are refused meanwhile."""
+        patience = self.options.drain
+        if patience is None:
+            patience = max(self.settings.exit_timeout - FLUSH, 0)
+        self.engine.refuse_newcomers(max(round(patience), 1))
+        end = asyncio.get_running_loop().time() + patience
+        while unanswered := self.endpoint.core.unanswered():
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                _log.warning("%d unanswered requests are given up", unanswered)
+                return
+            await asyncio.sleep(min(left, LOOK))
 
     def _stop_now(self, name: str) -> None:
         """First signal: an orderly end, at most `exit_timeout` long. The second one: at once."""

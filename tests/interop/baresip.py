@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from interop.processes import free_ports, program
+from interop.processes import free_pair, free_ports, program
 
 CONFIG = """\
 poll_method epoll
@@ -54,7 +54,8 @@ class Baresip:
         self.user = user
         home = folder / f"baresip-{user}"
         home.mkdir()
-        sip, control, rtp = free_ports(3)
+        sip = free_pair()
+        control, rtp = free_ports(2)
         text = CONFIG.format(sip=sip, control=control, rtp=rtp, rtp_end=rtp + 10, modules=MODULES)
         (home / "config").write_text(text)
         (home / "accounts").write_text(

@@ -36,13 +36,26 @@ def free_port() -> int:
     """
     while True:
         port = random.randrange(5100, 9999)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            try:
-                udp.bind(("127.0.0.1", port))
-                tcp.bind(("127.0.0.1", port))
-            except OSError:
-                continue  # somebody's port; try another
+        if _is_free(port):
             return port
+
+
+def free_pair() -> int:
+    """A free port whose next one is free as well, which baresip takes for TLS."""
+    while True:
+        port = free_port()
+        if _is_free(port + 1):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        try:
+            udp.bind(("127.0.0.1", port))
+            tcp.bind(("127.0.0.1", port))
+        except OSError:
+            return False  # somebody's
+    return True
 
 
 def free_ports(count: int) -> list[int]:
@@ -195,7 +208,9 @@ def sipyard(source: Path, folder: Path, port: int = 0, **words: str) -> Router:
     """Sipyard with a script."""
     port = port or free_port()
     command = Path(sys.executable).with_name("sipyard")
-    return Router([str(command), "run", str(write_script(source, folder, port, words))], port, folder)
+    script = write_script(source, folder, port, words)
+    # Whatever a test leaves unanswered is not waited for when it is over.
+    return Router([str(command), "run", "--drain", "0", str(script)], port, folder)
 
 
 def kamailio(source: Path, folder: Path, port: int = 0, **words: str) -> Router:

@@ -25,6 +25,7 @@ SCRIPTS = [
     path
     for folder in FOLDERS
     for path in sorted((ROOT / folder).glob("*.cfg"))
+    if path.name != "tls.cfg"  # it shows a certificate that the benchmark makes
     if check_file(path).is_good  # of the acceptance scripts those whose modules are there
 ]
 ODD = ROOT / "tests" / "script" / "translated" / "odd.cfg"

@@ -272,6 +272,10 @@ impl Core {
         Ok(result)
     }
 
+    fn unanswered(&self) -> usize {
+        self.handle.with(|core| core.layer().unanswered())
+    }
+
     fn live<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let live = self.handle.with(|core| core.live());
         let result = PyDict::new(py);

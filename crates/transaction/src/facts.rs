@@ -95,6 +95,12 @@ impl Layer {
         })
     }
 
+    /// How many requests of others still wait for their final response.
+    pub fn unanswered(&self) -> usize {
+        let served = self.table.ids().filter_map(|id| self.table.find(id)).filter(|tx| !tx.is_local());
+        served.filter(|tx| !tx.is_final() || tx.waiting.is_some()).count()
+    }
+
     /// What a transaction reports now.
     pub fn armed(&self, id: TxId) -> Arm {
         self.table.find(id).map_or(Arm::NONE, |tx| tx.arm)

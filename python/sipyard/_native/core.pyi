@@ -707,6 +707,8 @@ class Core:
     def unhold(self, message: Message) -> None: ...
     def counters(self) -> dict[str, int]:
         """Everything counted since the start, by dotted name: "received.requests", "dropped.short"."""
+    def unanswered(self) -> int:
+        """How many requests of others still wait for their final reply; looks at all transactions."""
     def live(self) -> dict[str, int]:
         """What there is now: "transactions", "clients", "timers", "queue", "held"."""
     def blacklist(self) -> list[tuple[str, str, int, float]]:

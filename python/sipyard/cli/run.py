@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 @click.option("--ser", type=click.Choice(GENERATIONS), help="Read FILE as this generation of SER.")
 @click.option("--ctl", metavar="PATH", help='Socket for `sipyard ctl` instead of the script\'s; "": none.')
 @click.option("--domain", metavar="NAME", help="Have this domain, and the tables, in the script's database.")
+@click.option(
+    "--drain",
+    type=float,
+    metavar="SECONDS",
+    help="Wait so long for answers when told to stop; 0: do not wait.",
+)
 @click.option("--pid-file", type=click.Path(path_type=Path), help="Write the process id here.")
 def run(
     file: Path,
@@ -40,6 +46,7 @@ def run(
     ser: str | None,
     ctl: str | None,
     domain: str | None,
+    drain: float | None,
     pid_file: Path | None,
 ) -> None:
     """Serve FILE, a SER script or a routes file in Python, until TERM or Ctrl-C."""
@@ -49,7 +56,7 @@ def run(
     try:
         site = Site.load(file, generation_of(ser))
         notes = [] if domain is None else _have_domain(site, domain)
-        server = Server(site, Options(listen, threads, debug, stderr, ctl), click.echo)
+        server = Server(site, Options(listen, threads, debug, stderr, ctl, drain), click.echo)
         if pid_file is not None:
             import os
 
