@@ -5,7 +5,7 @@ set -eu
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 missing=
 for pair in sipp:sip-tester sipsak:sipsak baresip:baresip-core kamailio:kamailio freeradius:freeradius m4:m4 nsd:nsd \
-    chromium:chromium npm:npm; do
+    chromium:chromium npm:npm ip:iproute2 iptables:iptables; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 for pair in db_sqlite:sqlite tls:tls; do
