@@ -87,6 +87,7 @@ class Engine:
 
     takes_commands: bool = True
     """Modules open doors for management commands; a virtual network's servers get theirs from the test."""
+    _retry_after = 0
     serve_http: Callable[[Context], None] | None = None
     """Serves HTTP requests on SIP ports, for the module that asked for them."""
 
@@ -182,6 +183,8 @@ class Engine:
         self.watches_sending = self.watches_sending or routes.onsend is not None
         self.watches_replies = routes.onreply is not None
         self.core.configure(onreply=routes.onreply is not None)
+        if self._retry_after:
+            self.refuse_newcomers(self._retry_after)
 
     def refuse_newcomers(self, retry_after: int) -> None:
         """From now on requests that begin something are answered 503 (RFC 3261 §21.5.4); what belongs to a
@@ -189,7 +192,8 @@ class Engine:
 
         :param retry_after: seconds after which to come again.
         """
-        main, headers = self._main, f"Retry-After: {retry_after}\r\n"
+        self._retry_after = retry_after
+        main, headers = self.routes.main, f"Retry-After: {retry_after}\r\n"
 
         async def only_what_goes_on(msg: Context) -> int:
             message = msg.message
