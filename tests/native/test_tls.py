@@ -126,11 +126,12 @@ def test_certificates_of_every_kind(tmp_path: Path, names: list[str], is_good: b
         assert "not valid for name" in notices[0]
 
 
-@pytest.mark.parametrize("kind", ["expired", "revoked", "good"])
-def test_certificates_that_are_over(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("name", ["one.example.com", "sip:one.example.com"])
+@pytest.mark.parametrize("kind", ["expired", "revoked", "a stranger's", "good"])
+def test_certificates_that_are_bad_whatever_their_name(tmp_path: Path, kind: str, name: str) -> None:
     authority = Issuer(tmp_path)
-    days = -1 if kind == "expired" else 30
-    file = authority.issue("callee.pem", "one.example.com", "one.example.com", days=days)
+    issuer = Issuer(tmp_path, "Other CA") if kind == "a stranger's" else authority
+    file = issuer.issue("callee.pem", "one.example.com", name, days=-1 if kind == "expired" else 30)
     other = authority.issue("other.pem", "x", "x.example.com")
     revoked = authority.revoke("crl.pem", file if kind == "revoked" else other).read_bytes()
     identity, ca = file.read_bytes(), authority.file.read_bytes()

@@ -8,11 +8,15 @@ use rustls::crypto::{verify_tls12_signature, verify_tls13_signature, CryptoProvi
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-/// Who has a certificate of an authority for the name that is called (RFC 5922 §7).
+/// Who has a certificate of an authority for the name that is called (RFC 5922 §7); anybody, if a configuration says that
+/// certificates are not checked. That the peer has the certificate's key is checked in any case.
 #[derive(Debug)]
-pub(crate) struct Named(pub(crate) Arc<WebPkiServerVerifier>);
+pub(crate) struct Peers {
+    pub(crate) checks: Option<Arc<WebPkiServerVerifier>>,
+    pub(crate) provider: Arc<CryptoProvider>,
+}
 
-impl ServerCertVerifier for Named {
+impl ServerCertVerifier for Peers {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -21,8 +25,9 @@ impl ServerCertVerifier for Named {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(checks) = &self.checks else { return Ok(ServerCertVerified::assertion()) };
         // The name is what is checked last: without it the certificate is good in every other respect.
-        let found = self.0.verify_server_cert(certificate, others, name, ocsp, now);
+        let found = checks.verify_server_cert(certificate, others, name, ocsp, now);
         let is_for_another = matches!(
             found,
             Err(Error::InvalidCertificate(
@@ -48,7 +53,7 @@ impl ServerCertVerifier for Named {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -57,11 +62,11 @@ impl ServerCertVerifier for Named {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -85,43 +90,4 @@ fn sip_domain(uri: &str) -> Option<&str> {
     let (scheme, rest) = uri.split_once(':')?;
     let is_domain = scheme.eq_ignore_ascii_case("sip") && !rest.contains(['@', ';', '?', ':']);
     is_domain.then_some(rest)
-}
-
-/// A configuration may say that the peer's certificate is not checked; its signature still is.
-#[derive(Debug)]
-pub(crate) struct Anybody(pub(crate) Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

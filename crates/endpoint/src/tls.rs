@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{ring, CryptoProvider};
 use rustls::pki_types::pem::PemObject;
@@ -16,7 +15,7 @@ use rustls::{
     ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion,
 };
 
-use crate::peers::{Anybody, Named};
+use crate::peers::Peers;
 
 /// One section of a configuration: how we appear and what we demand on one address, or on all others.
 #[derive(Clone, Debug, Default)]
@@ -295,22 +294,21 @@ fn server(domain: &TlsDomain, identities: Arc<Identities>) -> Result<ServerConfi
     Ok(builder.with_cert_resolver(identities))
 }
 
+fn server_checks(domain: &TlsDomain, provider: Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, String> {
+    WebPkiServerVerifier::builder_with_provider(roots(domain)?, provider)
+        .with_crls(revocations(domain)?)
+        .allow_unknown_revocation_status()
+        .build()
+        .map_err(|error| error.to_string())
+}
+
 fn client(domain: &TlsDomain) -> Result<ClientConfig, String> {
     let provider = provider(&domain.ciphers)?;
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(versions(domain.oldest))
         .map_err(|error| error.to_string())?;
-    let verifier: Arc<dyn ServerCertVerifier> = if domain.verify {
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots(domain)?, provider)
-            .with_crls(revocations(domain)?)
-            .allow_unknown_revocation_status()
-            .build()
-            .map_err(|error| error.to_string())?;
-        Arc::new(Named(verifier))
-    } else {
-        Arc::new(Anybody(provider))
-    };
-    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let checks = domain.verify.then(|| server_checks(domain, provider.clone())).transpose()?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Peers { checks, provider }));
     let mut config = match domain.identities.first() {
         Some(identity) => builder
             .with_client_auth_cert(chain_of(identity)?, key_of(identity)?)
