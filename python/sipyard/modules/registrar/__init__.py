@@ -28,10 +28,10 @@ from sipyard.modules.registrar.request import (
     bad_request,
     path_of,
     read,
+    tokens,
 )
 from sipyard.modules.registrar.update import plan
 from sipyard.modules.usrloc import MEMORY_ONLY, NAT, Contact, UsrLoc
-from sipyard.sip.field_text import one_line
 from sipyard.sip.transports import WEB
 
 if TYPE_CHECKING:
@@ -318,16 +318,14 @@ class Registrar(Module):
             usrloc.registration_attributes(msg) if self._keeps_attributes else None,
         )
         registration = read(msg, uid, self._limits, usrloc.share, around)
-        if self.outbound and message.has_header("Supported") and "outbound" in _tokens(msg, "Supported"):
-            bind_flows(msg, registration, path)
-            if registration.is_outbound:
-                headers += "Require: outbound\r\n"
+        if self.outbound and bind_flows(msg, registration, path):
+            headers += "Require: outbound\r\n"
         return registration, headers
 
     def _path(self, msg: Context) -> tuple[str, str]:
         """The Path to keep, and the header lines of the 200 that say so (RFC 3327 §5.3)."""
         path = path_of(msg.message)
-        if "path" in _tokens(msg, "Supported"):
+        if "path" in tokens(msg, "Supported"):
             return self._usrloc.share(path), f"Path: {path}\r\n{_SUPPORTED_PATH}"
         if self.path_mode == PATH_STRICT:
             raise Refused(420, "Bad Extension", "path is not supported", "Unsupported: path\r\n")
@@ -335,7 +333,7 @@ class Registrar(Module):
 
     def _check_require(self, msg: Context) -> None:
         # RFC 3261 §10.3 step 2.
-        unknown = [token for token in _tokens(msg, "Require") if token not in self._understood]
+        unknown = [token for token in tokens(msg, "Require") if token not in self._understood]
         if unknown:
             headers = f"Unsupported: {', '.join(unknown)}\r\n"
             raise Refused(420, "Bad Extension", "Require is not understood", headers)
@@ -441,8 +439,3 @@ class Registrar(Module):
         now = msg.core.now
         contacts = self._usrloc.table(table).contacts(uid)
         return 1 if any(one.expires > now and (not aor or one.aor == aor) for one in contacts) else -1
-
-
-def _tokens(msg: Context, name: str) -> list[str]:
-    """Option tags of a header, in lower case."""
-    return [tag for value in msg.message.values(name) if (tag := one_line(value).strip().lower())]

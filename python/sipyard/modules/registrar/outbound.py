@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sipyard._native.core import NameAddr, ParseError, Uri
 from sipyard.context import source_uri
 from sipyard.modules.registrar.lookup import first_of
-from sipyard.modules.registrar.request import Refused
+from sipyard.modules.registrar.request import Refused, tokens
 from sipyard.modules.registrar.update import is_flow
 from sipyard.modules.usrloc import MEMORY_ONLY, Contact
 
@@ -21,25 +21,24 @@ _LACKS: Final = Refused(
 )
 
 
-def bind_flows(msg: Context, registration: Registration, path: str) -> None:
-    """Make the bindings of a REGISTER whose phone supports outbound lead back over its flow.
+def bind_flows(msg: Context, registration: Registration, path: str) -> bool:
+    """Make the bindings of a REGISTER whose phone supports outbound lead back over its flow; whether it has
+    any.
 
     :raises Refused: 439, a proxy stands between that does not keep flows.
     """
     flows = [one for one in registration.contacts if is_flow(one)]
-    if not flows:
-        return
-    if path:
-        if not _keeps_flows(path):
-            raise _LACKS
-    elif len(msg.message.values("Via")) > 1:
+    if not flows or "outbound" not in tokens(msg, "Supported"):
+        return False
+    message = msg.message
+    if not _keeps_flows(path) if path else len(message.values("Via")) > 1:
         raise _LACKS
-    registration.is_outbound = True
-    for contact in flows:
-        if not path:
-            contact.received = contact.received or source_uri(msg.message)
-        if msg.message.connection:
-            contact.flags |= MEMORY_ONLY  # it ends with the connection, and so with the server
+    if not path:  # otherwise the flow is the first hop's
+        for contact in flows:
+            contact.received = contact.received or source_uri(message)
+            if message.connection:
+                contact.flags |= MEMORY_ONLY  # it ends with the connection, and so with the server
+    return True
 
 
 def _keeps_flows(path: str) -> bool:
@@ -54,8 +53,8 @@ def _keeps_flows(path: str) -> bool:
 
 
 def one_flow_each(contacts: Iterable[Contact]) -> list[Contact]:
-    """Of an instance's flows the one that was bound last, in the place of its first (RFC 5626 §6: a request
-    goes to an instance once)."""
+    """Of an instance's flows the one whose binding ends last, which is the one bound last where all are bound
+    for equally long, in the place of its first (RFC 5626 §6: a request goes to an instance once)."""
     found: dict[str, Contact] = {}
     for number, contact in enumerate(contacts):
         name = contact.instance.partition(";reg-id=")[0] if is_flow(contact) else str(number)

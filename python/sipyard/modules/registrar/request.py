@@ -84,10 +84,9 @@ class Registration:
 
     :ivar contacts: the bindings to be, in order; one with `expires` 0 is to go.
     :ivar is_star: all bindings are to go.
-    :ivar is_outbound: it binds a flow (RFC 5626).
     """
 
-    __slots__ = ("aor", "call_id", "contacts", "cseq", "is_outbound", "is_star", "uid")
+    __slots__ = ("aor", "call_id", "contacts", "cseq", "is_star", "uid")
 
     def __init__(self, uid: str, aor: str, call_id: str, cseq: int) -> None:
         self.uid = uid
@@ -96,7 +95,6 @@ class Registration:
         self.cseq = cseq
         self.contacts: list[Contact] = []
         self.is_star = False
-        self.is_outbound = False
 
 
 class Circumstances:
@@ -230,6 +228,11 @@ def _instance(text: str, reg_id: str | None) -> str:
     if reg_id and reg_id.isascii() and reg_id.isdigit() and len(reg_id) <= 10:
         return f"{text};reg-id={int(reg_id)}"
     return text
+
+
+def tokens(msg: Context, name: str) -> list[str]:
+    """Option tags of a header, in lower case."""
+    return [tag for value in msg.message.values(name) if (tag := one_line(value).strip().lower())]
 
 
 def path_of(message: Message) -> str:
