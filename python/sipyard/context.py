@@ -16,6 +16,7 @@ from sipyard.attributes import Attributes
 from sipyard.child import run_program
 from sipyard.fault import Fault
 from sipyard.sip.field_text import for_log
+from sipyard.sip.hostport import split_hostport
 from sipyard.sip.resolver import ResolutionError
 
 if TYPE_CHECKING:
@@ -542,17 +543,6 @@ def _is_uri(text: str) -> bool:
     except ParseError:
         return False
     return len(text) <= MAX_URI
-
-
-def split_hostport(text: str) -> tuple[str, str | None]:
-    """``host[:port]`` with an IPv6 reference in brackets; the port is None when there is no colon."""
-    if text.startswith("["):
-        host, bracket, rest = text.partition("]")
-        return host + bracket, rest[1:] if rest.startswith(":") else None
-    host, colon, port = text.partition(":")
-    if ":" in port:  # a bare IPv6 address
-        return f"[{text}]", None
-    return host, port if colon else None
 
 
 def uri_at(host: str, port: int | None, protocol: str | None) -> str:

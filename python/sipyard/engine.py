@@ -19,12 +19,13 @@ from sipyard._native import core as native
 from sipyard._native.core import Core, Listener, Message, Target, Transaction
 from sipyard.arguments import RouteKind
 from sipyard.client import Clients
-from sipyard.context import Context, split_hostport
+from sipyard.context import Context
 from sipyard.errors import answer_to
 from sipyard.incidents import Incidents
 from sipyard.management.registry import Commands
 from sipyard.own_name import learn_full_name
 from sipyard.registry import Modules
+from sipyard.sip.hostport import split_hostport
 from sipyard.sip.resolver import Resolver
 from sipyard.sip.transports import TRANSPORTS
 from sipyard.stepping import Waiting, pause, rest_of, suspended_on
@@ -558,12 +559,11 @@ class Engine:
         if not colon or protocol.lower() not in TRANSPORTS:
             protocol, rest = "", name
         host, port = split_hostport(rest)
-        host = host.strip("[]").lower()
         for listener in self.core.listeners:
             if protocol and listener.protocol != protocol.lower():
                 continue
             names = (listener.ip, listener.host.strip("[]").lower())
-            if host in names and port in (None, "", str(listener.port)):
+            if host.strip("[]").lower() in names and port in (None, "", str(listener.port)):
                 return listener
         return None
 

@@ -6,10 +6,11 @@ import pytest
 
 from sipyard._native.core import Message, OfflineEndpoint
 from sipyard.arguments import RouteKind
-from sipyard.context import Context, q_of, split_hostport, uri_at
+from sipyard.context import Context, q_of, uri_at
 from sipyard.engine import Engine
 from sipyard.fault import Fault
 from sipyard.routes import PythonRoutes
+from sipyard.sip.hostport import split_hostport
 
 OPTIONS = (
     b"OPTIONS %s SIP/2.0\r\n"

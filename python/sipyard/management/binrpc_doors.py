@@ -18,6 +18,7 @@ from sipyard.management.local_socket import bound, forget
 from sipyard.management.ownership import Ownership
 from sipyard.management.registry import Commands
 from sipyard.management.unix_socket import CONNECTIONS, peer_of
+from sipyard.sip.hostport import host_and_port, shown
 
 PORT: Final = 2049
 SILENCE: Final = 600.0
@@ -46,19 +47,14 @@ class Address:
             if not place:
                 raise ValueError(f"{text!r} names no path")
             return cls("unixd" if kind == "unixd" else "unixs", place)
-        host, port = (place, "") if place.count(":") != 1 and not place.startswith("[") else _split(place)
-        if port and not port.isdecimal():
-            raise ValueError(f"{text!r}: {port!r} is no port")
-        return cls(kind, host.strip("[]") or "127.0.0.1", int(port or PORT))
+        try:
+            host, port = host_and_port(place, PORT)
+        except ValueError as error:
+            raise ValueError(f"{text!r} names no place: {error}") from error
+        return cls(kind, host or "127.0.0.1", port)
 
     def __str__(self) -> str:
-        place = f"[{self.place}]" if ":" in self.place and self.port else self.place
-        return f"{self.kind}:{place}" + (f":{self.port}" if self.port else "")
-
-
-def _split(place: str) -> tuple[str, str]:
-    host, _, port = place.rpartition(":") if not place.endswith("]") else (place, "", "")
-    return host, port
+        return f"{self.kind}:{shown(self.place, self.port) if self.port else self.place}"
 
 
 @dataclass(eq=False)

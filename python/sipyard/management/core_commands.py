@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sipyard import __version__
 from sipyard._native.core import version as core_version
 from sipyard.management.registry import CHANGES, RpcFault
+from sipyard.sip.hostport import shown
 
 if TYPE_CHECKING:
     from sipyard.engine import Engine
@@ -106,11 +107,11 @@ class CoreCommands:
             {
                 "number": one.number,
                 "proto": one.protocol,
-                "remote": _hostport(one.remote),
-                "local": _hostport(one.local),
+                "remote": shown(*one.remote),
+                "local": shown(*one.local),
                 "ours": one.is_ours,
                 "open": one.is_open,
-                "aliases": [_hostport(alias) for alias in one.aliases],
+                "aliases": [shown(*alias) for alias in one.aliases],
                 "expires": round(one.left),
             }
             for one in found
@@ -145,8 +146,3 @@ class CoreCommands:
     def live(self) -> dict[str, int]:
         """What there is now: transactions, timers, events in the queue, messages that wait."""
         return {**self._engine.core.live(), "waiting_handlers": len(self._engine.tasks)}
-
-
-def _hostport(address: tuple[str, int]) -> str:
-    ip, port = address
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"

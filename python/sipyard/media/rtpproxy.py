@@ -11,16 +11,15 @@ import hashlib
 import itertools
 import logging
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from sipyard.errors import StorageError
+from sipyard.sip.hostport import host_and_port, shown
 
 _log = logging.getLogger("sipyard.media")
 PORT: Final = 22222
-_TOKEN: Final = re.compile(r"[^\s]+")
 
 
 class RelayError(StorageError):
@@ -54,13 +53,11 @@ class RelayAddress:
             if not place.startswith("/"):
                 raise ValueError(f"{text!r} is neither unix:/path nor udp:host:port")
             return cls(kind, place, 0, int(share))
-        host, _, port = place.rpartition(":") if not place.endswith("]") and ":" in place else (place, "", "")
-        if port and not port.isdecimal():
-            raise ValueError(f"{text!r}: {port!r} is no port")
-        return cls(kind, host.strip("[]") or place.strip("[]"), int(port or PORT), int(share))
+        host, port = host_and_port(place, PORT)
+        return cls(kind, host, port, int(share))
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.place}" + (f":{self.port}" if self.port else "")
+        return f"{self.kind}:{shown(self.place, self.port) if self.port else self.place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +186,8 @@ class RelaySet:
 
 
 def is_word(text: str) -> bool:
-    """Whether a text can stand in a command: no white space, nothing that ends it."""
-    return _TOKEN.fullmatch(text) is not None
+    """Whether a text can stand in a command: no white space or control character, and not what joins two."""
+    return text.isprintable() and " " not in text and text not in ("", "&&")
 
 
 @dataclass(frozen=True, slots=True)

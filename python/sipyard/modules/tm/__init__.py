@@ -18,13 +18,13 @@ from sipyard.arguments import (
     number_of,
 )
 from sipyard.attributes import Name, Track
-from sipyard.context import split_hostport
 from sipyard.module import function, parameter
 from sipyard.modules.tm import dump as dumping
 from sipyard.modules.tm import relay as relaying
 from sipyard.modules.tm.commands import Commands
 from sipyard.modules.tm.relay import Destination, relay_at_once
 from sipyard.regex import Regex
+from sipyard.sip.hostport import split_hostport
 
 if TYPE_CHECKING:
     from sipyard._native.core import Transaction
