@@ -9,6 +9,7 @@ import grp
 import ipaddress
 import logging
 import logging.handlers
+import math
 import os
 import pwd
 import resource
@@ -303,11 +304,15 @@ class Server:
         if self._stop is not None:
             self._stop.set()
 
+    def _patience(self) -> float:
+        """Seconds for which requests may wait for their answers when the server stops."""
+        if self.options.drain is not None:
+            return self.options.drain
+        return max(self.settings.exit_timeout - FLUSH, 0)
+
     async def _drain(self) -> None:
         """Let requests that were taken get their answers; new ones are refused meanwhile."""
-        patience = self.options.drain
-        if patience is None:
-            patience = max(self.settings.exit_timeout - FLUSH, 0)
+        patience = self._patience()
         self.engine.refuse_newcomers(max(round(patience), 1))
         end = asyncio.get_running_loop().time() + patience
         while unanswered := self.endpoint.core.unanswered():
@@ -323,7 +328,7 @@ class Server:
             raise SystemExit(128 + signal.Signals[name].value)
         _log.info("%s: stopping", name)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(max(self.settings.exit_timeout, 1))
+        signal.alarm(max(self.settings.exit_timeout, math.ceil(self._patience()) + FLUSH))
         self._stop.set()
 
     def _say_status(self) -> None:

@@ -2,8 +2,8 @@
 
 A packet is a byte 0xA1 (magic and version), a byte of type and sizes (`type << 4 | (length - 1) << 2 |
 (cookie - 1)`), the length of what follows the header, the cookie that its answer repeats, then values. A
-value is a byte
-`size << 4 | type` and so many bytes; with the high bit set, `size` is that of a length that follows.
+value is a byte `size << 4 | type` and so many bytes; with the high bit set, `size` is that of a length that
+follows.
 """
 
 from __future__ import annotations

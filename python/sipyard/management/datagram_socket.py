@@ -14,7 +14,6 @@ from sipyard.management.local_socket import bound, forget
 from sipyard.management.ownership import Ownership
 from sipyard.management.registry import Commands
 
-LARGEST: Final = 65_536
 AT_ONCE: Final = 64
 """Requests that are carried out at a time; more are dropped."""
 _log = logging.getLogger("sipyard.management")

@@ -19,6 +19,8 @@ from sipyard.management.registry import Commands
 
 PATIENCE: Final = 5.0
 """Seconds in which a request must be whole, and its asker must read the answer."""
+AT_ONCE: Final = 64
+"""Requests that are carried out at a time; more are dropped."""
 _log = logging.getLogger("sipyard.management")
 
 
@@ -62,6 +64,8 @@ class Fifo:
         if self._pipe < 0:
             return
         asyncio.get_running_loop().remove_reader(self._pipe)
+        if self._deadline is not None:
+            self._deadline.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -81,6 +85,9 @@ class Fifo:
         for found in self._lines.feed(data):
             if isinstance(found, Malformed):
                 _log.warning("%s: %s", self.path, found)
+                continue
+            if len(self._tasks) >= AT_ONCE:
+                _log.warning("%s: %s is dropped, too many others wait", self.path, found.command)
                 continue
             task = loop.create_task(self._serve(found))
             self._tasks.add(task)

@@ -15,6 +15,8 @@ from sipyard.management.registry import Commands, RpcFault
 
 LIMIT: Final = 65_536
 """Bytes of one request; what is longer is dropped."""
+_BEFORE_BLOCKS: Final = 3
+"""Parameters of a line each that stand before header lines and body."""
 _ESCAPES: Final = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t", "0": "\0", "o": ":", "c": ","}
 _ESCAPED: Final = str.maketrans({value: f"\\{name}" for name, value in _ESCAPES.items()})
 _IN_LINE: Final = str.maketrans({"\n": "\\n", "\r": "\\r", "\0": "\\0"})
@@ -46,11 +48,6 @@ class Request:
             raise Malformed("First line malformed")
         return cls(name, reply, name in commands and commands[name].traits.has_blocks)
 
-    @property
-    def _simple(self) -> int:
-        """Parameters of one line that stand before the blocks."""
-        return 3
-
     def take(self, line: str) -> bool:
         """A further line; whether the request is complete."""
         if not self.blocks:
@@ -58,12 +55,12 @@ class Request:
                 return True
             self.values.append(unescaped(line))
             return False
-        if len(self.values) < self._simple:
+        if len(self.values) < _BEFORE_BLOCKS:
             if not line and not self.values:
                 return True  # too few parameters: the command says so
             self.values.append(line)
             return False
-        is_body = len(self.values) > self._simple
+        is_body = len(self.values) > _BEFORE_BLOCKS
         if line != "." and (line or is_body):
             self._block.append(line)
             return False

@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING, Final
 from sipyard.arguments import ArgumentError, Generation
 from sipyard.management.datagram_socket import UnixDatagrams, answer_lines
 from sipyard.management.ownership import Ownership
-from sipyard.module import Module, Parameter
+from sipyard.module import Module, Parameter, parameter
 
 if TYPE_CHECKING:
     from sipyard.engine import Engine
 
 _NEW: Final = Generation.SER_2_0
-
-
-def _rights(text: str) -> int:
-    try:
-        return int(text, 8)
-    except ValueError:
-        raise ArgumentError(f"{text!r} is no mode such as 0600") from None
 
 
 class UnixSocketModule(Module):
@@ -32,16 +25,24 @@ class UnixSocketModule(Module):
     children = Parameter(int, 1, "Accepted; one task serves all.", generations=_NEW)
     send_timeout = Parameter(int, 2000, "Accepted; an answer never waits.", generations=_NEW)
     socket_user = Parameter(str, "", "Its owner, by name or number.", generations=_NEW)
-    socket_mode = Parameter(str, "0600", "Its rights, octal.", generations=_NEW)
     socket_group = Parameter(str, "", "Its group.", generations=_NEW)
 
+    _rights = 0o600
     _door: UnixDatagrams | None = None
+
+    @parameter(str, generations=_NEW)
+    def socket_mode(self, value: str) -> None:
+        """Its rights, octal: 0600 if never given."""
+        try:
+            self._rights = int(value, 8)
+        except ValueError:
+            raise ArgumentError(f"{value!r} is no mode such as 0600") from None
 
     async def start(self, engine: Engine) -> None:
         """Make the socket."""
         if not (self.socket and engine.takes_commands):
             return
-        ownership = Ownership(_rights(self.socket_mode), self.socket_user, self.socket_group)
+        ownership = Ownership(self._rights, self.socket_user, self.socket_group)
         self._door = UnixDatagrams(self.socket, ownership, partial(answer_lines, engine.commands))
         await self._door.start()
 

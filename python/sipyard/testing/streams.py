@@ -134,6 +134,7 @@ class Streams:
         holder = self._listening.get(destination)
         name = self.network.node_name(destination) if holder is None else holder[0].name
         end = StreamEnd(self, node, Address(ip, self._next_port), destination, name)
+        self._ends = [*(one for one in self._ends if not one.is_over), end]
         self._knock(end)
         return end
 
@@ -155,7 +156,7 @@ class Streams:
             other = StreamEnd(self, node, end.peer, end.local, end.node.name)
             end.other, other.other = other, end
             if accept(other):
-                self._ends += [end, other]
+                self._ends.append(other)
                 self.network.timeline.at_us(back, self._opened, end)
                 return
         self.network.timeline.at_us(back, lambda: end.ended(refused=True))
